@@ -1,0 +1,20 @@
+"""What all tests share: quiet TensorFlow, the real data when it is there, small configurations."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+
+BESIDE_CHECKOUT = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with the official MNIST and Frey files; skips the test where there is none."""
+    folder = Path(os.environ.get("VAE_GMVAE_DATA_DIR") or BESIDE_CHECKOUT)
+    if not (folder / "train-images-idx3-ubyte.gz").exists():
+        pytest.skip(f"real data not found in {folder}: set VAE_GMVAE_DATA_DIR to their folder")
+    return folder
