@@ -126,8 +126,8 @@ class GaussianHead(layers.Layer):
         units = dim * (components or 1)
         if bias_init == "truncated_normal":
             bias_init = keras.initializers.TruncatedNormal(stddev=1.0, seed=next(seeds))
-        self.mean = _dense(units, seeds, "mean", bias_initializer=bias_init)
-        self.logvar = _dense(units, seeds, "logvar")
+        self.mean = _dense(units, seeds, f"{name}_mean", bias_initializer=bias_init)
+        self.logvar = _dense(units, seeds, f"{name}_logvar")
         self.shape = (-1, components, dim) if components else (-1, dim)
         self.mean.build(trunk.output_shape)
         self.logvar.build(trunk.output_shape)
