@@ -54,7 +54,7 @@ def log_mixture(log_weights, log_components):
 
 def log_mixture_naive(log_weights, log_components):
     """The same number by adding probabilities: -inf as soon as all of them underflow."""
-    return ops.log(ops.sum(ops.exp(log_weights) * ops.exp(log_components), axis=-1))
+    return ops.log(ops.sum(ops.exp(log_weights + log_components), axis=-1))
 
 
 def kl_normal(q: Gaussian, p: Gaussian):

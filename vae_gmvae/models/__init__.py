@@ -4,7 +4,7 @@ import numpy as np
 
 from vae_gmvae import networks
 from vae_gmvae.config import Config
-from vae_gmvae.models.base import LatentVariableModel, Latents
+from vae_gmvae.models.base import Latents, LatentVariableModel
 from vae_gmvae.models.gmvae import GMVAE, GMVAETerms
 from vae_gmvae.models.mixture_vae import MixturePriorVAE
 from vae_gmvae.models.vae import VAE, VAETerms

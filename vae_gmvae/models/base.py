@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from vae_gmvae import distributions as d
-from vae_gmvae.config import Config
+from vae_gmvae.config import SMALLEST, Config
 
 X_VAR_MOMENTUM = 0.95  # the shared variance averages over about 20 batches
 
@@ -54,7 +54,7 @@ class LatentVariableModel(keras.Model):
 
     def _state(self, name, value, dtype=None):
         """A variable that training changes without a gradient."""
-        dtype = dtype or keras.config.floatx()
+        dtype = dtype or self.variable_dtype
         return self.add_weight(
             name=name,
             shape=np.shape(value),
@@ -94,16 +94,17 @@ class LatentVariableModel(keras.Model):
         return terms.reconstruction - self.kl_weight * costs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if training:
+            self._watch_finiteness(y_pred)
         return -ops.mean(self.objective(y_pred))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        self._watch_finiteness(y_pred)
         for mean, values in zip(self.term_means, (*y_pred, y_pred.elbo), strict=True):
             mean.update_state(values)
         return self.get_metrics_result()
 
     def _watch_finiteness(self, terms):
-        """Remembers, per term, the step (from 1) at which it first was not finite; 0 is never."""
+        """Remembers, per term, the training step (from 1) that first was not finite; 0 is none."""
         self.steps_seen.assign_add(1)
         finite = ops.stack([ops.all(ops.isfinite(values)) for values in terms])  # [terms]
         fresh = ops.logical_and(ops.logical_not(finite), ops.equal(self.first_nonfinite, 0))
@@ -118,8 +119,10 @@ class LatentVariableModel(keras.Model):
     def log_p_x(self, x, z, training=False):
         """log p(x|z), [B]; with `x_var` "auto" training moves the shared variance along.
 
-        The optimal shared variance is the mean squared error: Rybkin et al. 2021, equation 6.
+        The optimal shared variance is the mean squared error: Rybkin et al. 2021, optimal
+        sigma-VAE.
         """
+        x = ops.convert_to_tensor(x, self.compute_dtype)
         if self.config.likelihood == "bernoulli":
             logits = self.decoder(z, training=training)
             return d.log_bernoulli(_flat(x), _flat(logits))
@@ -127,9 +130,10 @@ class LatentVariableModel(keras.Model):
         x_logvar = ops.cast(self.x_logvar, x_mean.dtype)
         if training and self.config.x_var == "auto":
             x_logvar = self._follow_x_var(ops.mean(ops.square(x - x_mean)))
-        return d.log_normal(x, d.Gaussian(x_mean, ops.broadcast_to(x_logvar, ops.shape(x_mean))))
+        return d.log_normal(x, d.Gaussian(x_mean, x_logvar))
 
     def _follow_x_var(self, batch_error):
+        batch_error = ops.maximum(batch_error, SMALLEST)  # blank images can be met exactly
         mean = X_VAR_MOMENTUM * ops.exp(self.x_logvar) + (1 - X_VAR_MOMENTUM) * batch_error
         self.x_logvar.assign(ops.log(ops.stop_gradient(mean)))
         return ops.log(batch_error)
@@ -157,16 +161,25 @@ class LatentVariableModel(keras.Model):
         return self.decode_x(self.encode_z(x).mean)
 
     def sample(self, num: int, seed=None, **which):
-        """`num` images from the prior: means of p(x|z), [num, H, W, C]."""
+        """`num` images from the prior: means of p(x|z), [num, H, W, C].
+
+        which: what `sample_z` of the model takes: the cluster `k` (model3, GMVAE), `w` (GMVAE).
+        """
         return self.decode_x(self.sample_z(num, seed=seed, **which))
 
     def log_importance_weight(self, x, q: Latents, eps: Latents):
         """log p(x, latents) - log q(latents|x) at a sample of q = encode(x), [B].
 
-        Its log-mean-exp over samples estimates log p(x): Burda et al. 2016, equation 8.
+        Its log-mean-exp over samples estimates log p(x): Burda et al. 2016, section 3.
         """
         z = d.reparameterise(q.z, eps.z)
         return self.log_p_x(x, z) + self.log_prior_ratio(z, q, eps)
+
+    def _component(self, k: int) -> int:
+        clusters = self.config.num_clusters
+        if k not in range(clusters):
+            raise ValueError(f"cluster k is {k!r}: it must be a whole number, 0 to {clusters - 1}")
+        return k
 
 
 def _flat(images):

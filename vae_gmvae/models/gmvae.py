@@ -7,11 +7,14 @@ import keras
 from keras import ops
 
 from vae_gmvae import distributions as d
-from vae_gmvae.models.base import LatentVariableModel, Latents
+from vae_gmvae.models.base import Latents, LatentVariableModel
 
 
 class GMVAETerms(NamedTuple):
-    """Terms of the GMVAE's ELBO, [B] each, in nats. Thesis, chapter 4; cf. 1611.02648, eq. 5."""
+    """Terms of the GMVAE's ELBO, [B] each, in nats.
+
+    Thesis, chapter 4; compare 1611.02648, section 3.2.
+    """
 
     reconstruction: Any  # log p(x|z)
     conditional_prior: Any  # sum_k p(y_k|w,z) log q(z|x) / p(z|w,y_k), at one sample
@@ -62,7 +65,7 @@ class GMVAE(LatentVariableModel):
         return self.classifier(ops.concatenate([z, w], axis=-1), training=training)
 
     def y_posterior(self, z, w, training=False):
-        """Logits of the exact p(y|w,z) by Bayes' rule, [B, K]. 1611.02648, equation 4.
+        """Logits of the exact p(y|w,z) by Bayes' rule, [B, K]. 1611.02648, section 3.2.
 
         The uniform prior cancels: the logits are log p(z|w,y_k).
         """

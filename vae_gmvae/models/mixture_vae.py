@@ -7,7 +7,6 @@ import numpy as np
 from keras import ops
 
 from vae_gmvae import distributions as d
-from vae_gmvae.models.base import Latents
 from vae_gmvae.models.vae import VAE
 
 PRIOR_VAR = 0.5
@@ -59,8 +58,3 @@ class MixturePriorVAE(VAE):
             k = ops.full((num,), self._component(k), dtype="int32")
         means = ops.take(ops.convert_to_tensor(self.prior_means, self.variable_dtype), k, axis=0)
         return means + math.sqrt(PRIOR_VAR) * self.sample_eps(num, generator).z
-
-    def _component(self, k: int) -> int:
-        if not 0 <= k < self.config.num_clusters:
-            raise ValueError(f"cluster k is {k}: it must be 0 to {self.config.num_clusters - 1}")
-        return k

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from vae_gmvae import distributions as d
-from vae_gmvae.models.base import LatentVariableModel, Latents
+from vae_gmvae.models.base import Latents, LatentVariableModel
 
 
 class VAETerms(NamedTuple):
