@@ -1,18 +1,21 @@
 """Sphinx extension: the package's docstrings, which are plain text with `code` in backticks.
 
 reStructuredText would read a bar or a star in them as markup: q(z|x) || p(z), 5 * tanh. Here code
-becomes a literal and everything else is escaped; napoleon then lays out Args and Raises.
+becomes a literal, a paragraph of names and their meanings becomes a list, and everything else is
+escaped; napoleon then lays out Args and Raises.
 """
 
 import re
 import sys
+from itertools import groupby
 
 CODE = re.compile(r"(`+)(.+?)\1")
 MARKUP = re.compile(r"([\\*|]|(?<=\w)_(?!\w))")
+ENTRY = re.compile(r"(\w+)(?:: +|  +)(\S.*)")  # "name: meaning" or "name   meaning"
 
 
-def as_restructured_text(line: str) -> str:
-    """One line of a docstring: code spans as literals, the rest escaped; doctests are kept."""
+def escaped(line: str) -> str:
+    """One line: code spans as literals, the rest without markup; doctests are kept."""
     if line.lstrip().startswith((">>>", "...")):
         return line
     parts, end = [], 0
@@ -22,8 +25,40 @@ def as_restructured_text(line: str) -> str:
     return "".join(parts) + MARKUP.sub(r"\\\1", line[end:])
 
 
+def is_list(paragraph: list[str]) -> bool:
+    """Whether every line either begins an entry or, being indented, goes on with one."""
+    heads = [line for line in paragraph if not line.startswith(" ")]
+    return not paragraph[0].startswith(" ") and all(ENTRY.match(line) for line in heads)
+
+
+def as_list(paragraph: list[str]) -> list[str]:
+    """The entries as a bullet list, each on one line."""
+    entries = []
+    for line in paragraph:
+        if line.startswith(" "):
+            entries[-1] += " " + escaped(line.strip())
+        else:
+            name, meaning = ENTRY.match(line).groups()
+            entries.append(f"- ``{name}``: {escaped(meaning)}")
+    return entries
+
+
+def as_restructured_text(lines: list[str]) -> list[str]:
+    """A docstring, its common indentation already removed, as reStructuredText."""
+    text = []
+    for blank, group in groupby(lines, key=lambda line: not line.strip()):
+        paragraph = list(group)
+        if blank:
+            text += paragraph
+        elif is_list(paragraph):
+            text += as_list(paragraph)
+        else:
+            text += map(escaped, paragraph)
+    return text
+
+
 def process_docstring(app, what, name, obj, options, lines):
-    lines[:] = [as_restructured_text(line) for line in lines]
+    lines[:] = as_restructured_text(lines)
 
 
 def setup(app):
