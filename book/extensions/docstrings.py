@@ -9,6 +9,8 @@ import re
 import sys
 from itertools import groupby
 
+from sphinx.util.inspect import signature, stringify_signature
+
 CODE = re.compile(r"(`+)(.+?)\1")
 MARKUP = re.compile(r"([\\*|]|(?<=\w)_(?!\w))")
 ENTRY = re.compile(r"(\w+)(?:: +|  +)(\S.*)")  # "name: meaning" or "name   meaning"
@@ -58,10 +60,20 @@ def as_restructured_text(lines: list[str]) -> list[str]:
 
 
 def process_docstring(app, what, name, obj, options, lines):
+    if lines[0].startswith("Alias for field number"):  # what Python says of every tuple's field
+        lines.clear()
     lines[:] = as_restructured_text(lines)
+
+
+def process_signature(app, what, name, obj, options, text, returned):
+    """The signature of a class whose base is mocked is that of its own `__init__`."""
+    if what == "class" and getattr(obj, "__sphinx_mock__", False):
+        text = stringify_signature(signature(obj.__init__, bound_method=True))
+    return text, returned
 
 
 def setup(app):
     sys.path.insert(0, str(app.srcdir))  # the package is read from the checkout
     app.connect("autodoc-process-docstring", process_docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", process_signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
