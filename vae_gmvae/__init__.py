@@ -9,18 +9,35 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "config": ["Config", "preset"],
-    "data": ["Dataset", "Split", "load_dataset"],
+    "Config": "config",
+    "preset": "config",
+    "Dataset": "data",
+    "Split": "data",
+    "load_dataset": "data",
+    "Gaussian": "distributions",
+    "GMVAE": "models",
+    "VAE": "models",
+    "Latents": "models",
+    "MixturePriorVAE": "models",
+    "build_model": "models",
+    "NonFiniteLossError": "callbacks",
+    "train": "training",
+    "Run": "runs",
+    "load_run": "runs",
+    "evaluate": "evaluation",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = ("callbacks", "config", "data", "distributions", "evaluation", "models", "networks")
+_MODULES += ("plots", "runs", "training")
 
-__all__ = sorted(_HOME_OF)
+__all__ = [*_HOMES, *_MODULES]  # noqa: PLE0604, they are strings
 
 
 def __getattr__(name: str):
-    if name not in _HOME_OF:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__():

@@ -80,7 +80,8 @@ class Config:
         "VARIANCE of the Gaussian p(x|z); auto is the optimal shared one",
         low=SMALLEST, high=1e6, flag="sigma", words=("auto",))
     likelihood: str = _option("gaussian", OBJECTIVE, "p(x|z)", choices=("gaussian", "bernoulli"))
-    y_posterior: str = _option("network", OBJECTIVE, "p(y|w,z): the thesis's network or Bayes' rule",
+    y_posterior: str = _option("network", OBJECTIVE,
+        "p(y|w,z): the thesis's network, or Bayes' rule",
         choices=("network", "bayes"))
     y_prior: str = _option("forward", OBJECTIVE,
         "KL(p(y|w,z) || p(y)), or the reversed KL of the 2018 code",
@@ -124,7 +125,10 @@ class Config:
 
     @property
     def run_name(self) -> str:
-        """`{model}_{dataset}_{epochs}_{sigma without the dot}_{z}[_{w}]_{hidden}_{layers}[_{K}]`."""
+        """`{model}_{dataset}_{epochs}_{sigma}_{z}[_{w}]_{hidden}_{layers}[_{K}][_{extra}]`.
+
+        sigma is written without its dot; only a GMVAE has w and K in its name.
+        """
         sigma = self.x_var if self.x_var == "auto" else _plain(self.x_var).replace(".", "")
         dataset = re.sub(r"[^\w\-]", "_", Path(self.dataset_name).stem)
         style = [self.w_dim] if self.is_gmvae else []
@@ -156,18 +160,25 @@ def _known(values: dict) -> dict:
     names = [option.name for option in dataclasses.fields(Config)]
     for name in values:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f": did you mean {near[0]!r}?" if near else f"; the options are {names}"
+            near = _nearest(name, names)
+            hint = f": did you mean {near!r}?" if near else f"; the options are {names}"
             raise ValueError(f"unknown option {name!r}{hint}")
     return values
+
+
+def _nearest(word: str, words) -> str | None:
+    """The one of `words` that was probably meant: model4 is model4_bias, not model5."""
+    begun = [candidate for candidate in words if word and candidate.startswith(word)]
+    near = begun or difflib.get_close_matches(word, words, n=1)
+    return near[0] if near else None
 
 
 def _checked(option, value):
     """`value` as the field's type, or ValueError with the field, the value and what is allowed."""
     meta = option.metadata
     if meta["choices"] and value not in meta["choices"]:
-        near = difflib.get_close_matches(str(value), meta["choices"], n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        near = _nearest(str(value), meta["choices"])
+        hint = f" (did you mean {near}?)" if near else ""
         allowed = ", ".join(meta["choices"])
         raise ValueError(f"{option.name} is {value!r}: choose one of {allowed}{hint}")
     if isinstance(option.default, str) or (isinstance(value, str) and value in meta["words"]):

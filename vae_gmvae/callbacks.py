@@ -1,0 +1,148 @@
+"""Keras callbacks of the training loop: progress, finiteness, checkpoints, early stopping, logs."""
+
+import math
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from vae_gmvae import runs
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss stopped being finite; the message names the epoch, the step and the term."""
+
+
+class FinitenessGuard(keras.callbacks.Callback):
+    """Ends training as soon as the loss is not finite, before such weights are saved.
+
+    Raises:
+        NonFiniteLossError: epoch, step and term of the first value that is NaN or infinite.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch + 1
+        self.steps_before = int(self.model.steps_seen)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._check(logs["loss"], "training")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check(logs.get("val_loss", 0.0), "validation")
+
+    def _check(self, loss, phase):
+        if math.isfinite(loss):
+            return
+        first = dict(zip(self.model.Terms._fields, np.asarray(self.model.first_nonfinite)))
+        steps = {name: int(step) for name, step in first.items() if step}
+        step = min(steps.values(), default=0)
+        terms = " and ".join(name for name, at in steps.items() if at == step) or "loss"
+        raise NonFiniteLossError(
+            f"{terms} stopped being finite in epoch {self.epoch}, {phase} step "
+            f"{step - self.steps_before}: the last good checkpoint is kept; try a smaller "
+            "learning_rate, a larger sigma, or mixture_density logsumexp"
+        )
+
+
+class History(keras.callbacks.Callback):
+    """Appends each epoch's means to `columns`: epoch, seconds, terms, val_terms, in nats."""
+
+    def __init__(self, columns: dict[str, list]):
+        super().__init__()
+        self.columns = columns
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1, "seconds": round(time.monotonic() - self.started, 3)}
+        for name, value in (row | logs).items():
+            self.columns.setdefault(name, []).append(value if name == "epoch" else float(value))
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """After every epoch: best and last weights, history.csv and the resumable state.
+
+    The state comes last: a run that is killed in between repeats the epoch.
+    """
+
+    def __init__(self, folder: Path, leg: runs.Leg):
+        super().__init__()
+        self.folder, self.leg = folder, leg
+
+    def on_epoch_end(self, epoch, logs=None):
+        weights = runs.get_weights(self.model)
+        if best_epoch(self.leg.history) == epoch + 1:
+            runs.save_arrays(self.folder / "best.npz", weights)
+        if (epoch + 1) % self.model.config.save_step == 0:
+            runs.save_arrays(self.folder / f"weights-{epoch + 1:06d}.npz", weights)
+        runs.save_arrays(self.folder / "last.npz", weights)
+        runs.write_history(self.folder / "history.csv", self.leg.history)
+        runs.save_state(self.folder, self.model, self.leg)
+
+
+def best_epoch(history: dict[str, list]) -> int:
+    """The first epoch, counted from 1, with the highest validation ELBO."""
+    return history["epoch"][int(np.argmax(history["val_elbo"]))]
+
+
+class EarlyStopping(keras.callbacks.Callback):
+    """Stops after `patience` epochs without a better validation ELBO; 0 never stops.
+
+    It decides from the history alone, so that a resumed run stops where it would have stopped.
+    """
+
+    def __init__(self, history: dict[str, list], patience: int, first_epoch: int):
+        super().__init__()
+        self.history, self.patience, self.first_epoch = history, patience, first_epoch
+
+    def is_due(self) -> bool:
+        if not (self.patience and self.history.get("epoch")):
+            return False
+        done = self.history["epoch"][-1]
+        return done - max(best_epoch(self.history), self.first_epoch) >= self.patience
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = self.is_due()
+
+
+class KLWarmup(keras.callbacks.Callback):
+    """Lets the weight of the KL terms rise linearly from 0 over the first `epochs` epochs."""
+
+    def __init__(self, weight: float, epochs: int):
+        super().__init__()
+        self.weight, self.epochs = weight, epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        share = min(1.0, epoch / self.epochs) if self.epochs else 1.0
+        self.model.kl_weight.assign(self.weight * share)
+
+
+class Progress(keras.callbacks.Callback):
+    """One bar for the whole run: epoch, terms in nats, time left."""
+
+    def __init__(self, steps: int, first_epoch: int, target_epochs: int):
+        super().__init__()
+        self.steps, self.first_epoch, self.target_epochs = steps, first_epoch, target_epochs
+
+    def on_train_begin(self, logs=None):
+        total = self.target_epochs * self.steps
+        layout = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} < {remaining} left {postfix}"
+        done = self.first_epoch * self.steps
+        self.bar = tqdm(total=total, initial=done, bar_format=layout, mininterval=0.5)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.bar.set_description_str(f"epoch {epoch + 1}/{self.target_epochs}", refresh=False)
+        self.epoch_start = epoch * self.steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update(self.epoch_start + batch + 1 - self.bar.n)
+
+    def on_epoch_end(self, epoch, logs=None):
+        shown = ("elbo", *self.model.Terms._fields, "val_elbo")
+        self.bar.set_postfix_str(", ".join(f"{name} {logs[name]:.1f}" for name in shown))
+
+    def on_train_end(self, logs=None):
+        self.bar.close()

@@ -1,0 +1,273 @@
+"""A run on disk: config.json, weights, resumable states, history.csv, metrics.json.
+
+    best.npz, last.npz      weights of the best validation ELBO, and of the last epoch
+    weights-000010.npz      weights kept by --save_step
+    state-000017.npz        all that training needs to go on from epoch 17, the newest two
+    finished.json           the epoch at which training was to end, once it has
+
+Every file appears whole or not at all: it is written beside its place and then renamed.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vae_gmvae.config import Config
+
+STATES_KEPT = 2
+DAMAGED = (zipfile.BadZipFile, EOFError, KeyError, ValueError, OSError)
+
+
+@dataclass
+class Run:
+    """A trained model with its configuration, history (one list per column) and metrics."""
+
+    config: Config
+    model: Any
+    history: dict[str, list] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.history.get("epoch", []))
+
+    def finish(self):
+        """Marks the run as finished: restoring it trains more epochs."""
+        write_json(self.folder / "finished.json", {"epochs_done": self.epochs_done})
+
+    def save_metrics(self, metrics: dict, folder: Path | None = None):
+        """Keeps `metrics` and writes metrics.json to `folder`, by default the run's own."""
+        self.metrics = metrics
+        write_json((folder or self.folder) / "metrics.json", metrics)
+
+
+def load_run(folder, weights: str = "best") -> Run:
+    """The run in `folder` with the weights of best.npz, last.npz or weights-<epoch>.npz.
+
+    Raises:
+        FileNotFoundError: no run there, or not those weights.
+        ValueError: a damaged file.
+    """
+    from vae_gmvae.models import build_model
+
+    folder = Path(folder)
+    info = read_json(folder / "config.json")
+    config = Config.from_dict(info["config"])
+    model = build_model(config, info["image_shape"])
+    set_weights(model, load_arrays(folder / f"{weights}.npz"))
+    metrics = folder / "metrics.json"
+    return Run(
+        config,
+        model,
+        read_history(folder / "history.csv"),
+        read_json(metrics) if metrics.exists() else {},
+        folder,
+    )
+
+
+# --- a model's variables as named arrays
+
+
+def get_weights(model) -> dict[str, np.ndarray]:
+    """Every variable of the model but its random generators' state, by path."""
+    return {v.path: np.asarray(v) for v in model.weights}
+
+
+def set_weights(model, arrays: dict[str, np.ndarray]):
+    """Puts the arrays into the model's variables.
+
+    Raises:
+        ValueError: a weight is missing, unknown or of another shape.
+    """
+    for variable in model.weights:
+        array = arrays.get(variable.path)
+        if array is None or array.shape != tuple(variable.shape):
+            found = "missing" if array is None else f"of shape {array.shape}"
+            raise ValueError(
+                f"weight {variable.path} of {model.name} is {found}, expected "
+                f"{tuple(variable.shape)}: these weights belong to another configuration"
+            )
+        variable.assign(array)
+
+
+def get_state(model) -> dict[str, np.ndarray]:
+    """All that decides how training goes on: weights, random generators, optimizer."""
+    return {f"{i:04d}": np.asarray(v) for i, v in enumerate(_state_variables(model))}
+
+
+def set_state(model, arrays: dict[str, np.ndarray]):
+    for i, variable in enumerate(_state_variables(model)):
+        variable.assign(arrays[f"{i:04d}"])
+
+
+def _state_variables(model):
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]
+
+
+# --- resumable states
+
+
+@dataclass
+class Leg:
+    """A stretch of training: `first_epoch` is done before it, `target_epochs` after it."""
+
+    first_epoch: int
+    target_epochs: int
+    history: dict[str, list]
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.history.get("epoch", []))
+
+
+def create(folder: Path, config: Config, image_shape, versions: dict, say=print):
+    """Starts a run's folder; a run that stood there is kept as `<folder>~1`, `~2`, ...
+
+    Raises:
+        ValueError: the folder holds something that is not a run.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / "config.json").exists():
+            raise ValueError(f"{folder} is not empty and not a run: choose another folder")
+        _set_aside(folder, say)
+    info = {"config": config.to_dict(), "image_shape": list(image_shape), "versions": versions}
+    write_json(folder / "config.json", info)
+
+
+def _set_aside(folder: Path, say):
+    numbers = (int(path.name.rpartition("~")[2]) for path in folder.parent.glob(f"{folder.name}~*"))
+    kept = folder.with_name(f"{folder.name}~{max(numbers, default=0) + 1}")
+    folder.rename(kept)
+    say(f"a run of this name was there: it is kept as {kept}")
+
+
+def is_finished(folder: Path, leg: Leg) -> bool:
+    marker = folder / "finished.json"
+    return marker.exists() and read_json(marker)["epochs_done"] == leg.epochs_done
+
+
+def save_state(folder: Path, model, leg: Leg):
+    """Writes state-<epoch>.npz and drops all but the newest two."""
+    text = np.array(json.dumps(dataclasses.asdict(leg)))
+    save_arrays(folder / f"state-{leg.epochs_done:06d}.npz", get_state(model) | {"leg": text})
+    for old in states(folder)[STATES_KEPT:]:
+        old.unlink()
+
+
+def states(folder: Path) -> list[Path]:
+    """The resumable states, newest first."""
+    return sorted(folder.glob("state-*.npz"), reverse=True)
+
+
+def load_state(folder: Path, model, say=print) -> Leg | None:
+    """Restores the newest whole state; None where there is none.
+
+    Raises:
+        ValueError: states exist, but every one is damaged.
+    """
+    found = states(folder)
+    for path in found:
+        try:
+            arrays = load_arrays(path)
+            leg = Leg(**json.loads(str(arrays.pop("leg"))))
+        except ValueError as error:
+            say(f"{error}; falling back to the one before")
+            continue
+        set_state(model, arrays)
+        return leg
+    if found:
+        raise ValueError(
+            f"every checkpoint in {folder} is damaged: train anew with --restore 0, "
+            "or use its best weights with --train 0 --restore 1"
+        )
+    return None
+
+
+# --- files that are whole or absent
+
+
+@contextlib.contextmanager
+def atomic(path: Path):
+    """Yields a binary file that takes `path`'s place once it is whole and on the disk.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full; what `path` held stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]):
+    with atomic(path) as file:
+        np.savez(file, **{name.replace("/", "|"): array for name, array in arrays.items()})
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, its checksums verified; pickled objects are refused.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no weights at {path}: train the run first")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name.replace("|", "/"): file[name] for name in file.files}
+    except DAMAGED as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+
+
+def write_json(path: Path, values: dict):
+    with atomic(path) as file:
+        file.write((json.dumps(values, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> dict:
+    if not path.exists():
+        raise FileNotFoundError(f"no run at {path.parent}: {path.name} is missing")
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+
+
+def write_history(path: Path, history: dict[str, list]):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(history)
+    writer.writerows(zip(*history.values(), strict=True))
+    with atomic(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def read_history(path: Path) -> dict[str, list]:
+    if not path.exists():
+        return {}
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = rows[0] if rows else {}
+    return {name: [_number(row[name]) for row in rows] for name in columns}
+
+
+def _number(text: str):
+    return int(text) if text.isdigit() else float(text)

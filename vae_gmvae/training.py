@@ -1,0 +1,188 @@
+"""The training loop: `train(config, data) -> Run`, for the command line, notebooks and tests."""
+
+import importlib.metadata
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_gmvae import callbacks, runs
+from vae_gmvae.config import Config
+from vae_gmvae.logs import TensorBoardLog
+from vae_gmvae.models import build_model
+
+STEPS_PER_EXECUTION = 50  # steps that run before control returns to Python
+VALIDATION_BATCH = 500
+FREE_TO_CHANGE = ("epochs", "patience", "save_step")  # when a run is continued
+
+
+def train(
+    config: Config,
+    data,
+    folder=None,
+    *,
+    restore=False,
+    log_dir=None,
+    progress=True,
+    finish=True,
+    say=print,
+) -> runs.Run:
+    """Trains the model that `config` names and returns the run with its best weights.
+
+    Args:
+        config: what to train.
+        data: a Dataset; its images are [N, H, W, C] in [0, 1].
+        folder: where to keep the run; None keeps nothing on disk.
+        restore: go on from the newest state in `folder`. A run that was cut short is completed,
+            bit for bit as if it had not been; a finished one is trained for config.epochs more.
+        log_dir: where TensorBoard's files go; None writes none.
+        progress: show a progress bar.
+        finish: call the run finished at the end; False leaves that to a later `run.finish()`.
+        say: where messages go.
+
+    Raises:
+        ValueError: a batch larger than the data, or a state of another configuration.
+        FileNotFoundError: `restore` where there is no run.
+        NonFiniteLossError: the loss stopped being finite; the last good state is kept.
+        OSError: the folder cannot be written or the disk is full.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            scratch = Path(scratch) / config.run_name
+            run = train(config, data, scratch, log_dir=log_dir, progress=progress, say=say)
+        run.folder = None
+        return run
+    folder, x = Path(folder), data.train.x[: config.subset or None]
+    if config.batch_size > len(x):
+        raise ValueError(
+            f"batch_size is {config.batch_size}, but the training set of {data.name} has "
+            f"{len(x)} images: choose a batch_size of at most {len(x)}"
+        )
+    if restore:
+        _check_same(config, folder)
+    else:
+        runs.create(folder, config, data.image_shape, versions(), say=say)
+    model = compiled_model(config, data.image_shape)
+    leg = _resume(folder, model, config, say) if restore else runs.Leg(0, config.epochs, {})
+    _fit(config, model, leg, ShuffledBatches(x, config), data, folder, log_dir, progress)
+    runs.set_weights(model, runs.load_arrays(folder / "best.npz"))
+    run = runs.Run(config, model, leg.history, folder=folder)
+    if finish:
+        run.finish()
+    return run
+
+
+def compiled_model(config: Config, image_shape) -> keras.Model:
+    """The model, ready for `fit`: Adam, and the fastest way to run its steps on a CPU.
+
+    XLA fuses the dense models; its convolutions are slower than TensorFlow's own.
+    """
+    model = build_model(config, image_shape)
+    model.compile(
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        jit_compile=not config.is_convolutional or keras.backend.backend() == "jax",
+        steps_per_execution=STEPS_PER_EXECUTION,
+    )
+    return model
+
+
+class ShuffledBatches(keras.callbacks.Callback):
+    """The training images in an order that seed and epoch alone decide.
+
+    Each epoch leaves out the images that do not fill a last batch: other ones each time.
+    """
+
+    def __init__(self, x: np.ndarray, config: Config):
+        super().__init__()
+        self.x, self.batch_size, self.seed = x, config.batch_size, config.seed
+        self.steps = len(x) // config.batch_size
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def order(self):
+        """Row numbers [steps, batch_size] of this epoch's batches."""
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.x))
+        return order[: self.steps * self.batch_size].reshape(self.steps, self.batch_size)
+
+    def dataset(self) -> tf.data.Dataset:
+        images = tf.constant(self.x)
+        rows = tf.TensorSpec((self.batch_size,), tf.int64)
+        return (
+            tf.data.Dataset.from_generator(lambda: iter(self.order()), output_signature=rows)
+            .apply(tf.data.experimental.assert_cardinality(self.steps))
+            .map(lambda batch: tf.gather(images, batch))
+            .prefetch(2)
+        )
+
+
+def _fit(config, model, leg, batches, data, folder, log_dir, progress):
+    """Trains to the end of the leg, or not at all where it had already come to its end."""
+    stopping = callbacks.EarlyStopping(leg.history, config.patience, leg.first_epoch)
+    if leg.epochs_done >= leg.target_epochs or stopping.is_due():
+        return
+    parts = [
+        batches,
+        callbacks.KLWarmup(config.kl_weight, config.kl_warmup),
+        callbacks.FinitenessGuard(),
+        callbacks.History(leg.history),
+        stopping,
+        callbacks.Checkpoints(folder, leg),
+    ]
+    if progress:
+        parts.append(callbacks.Progress(batches.steps, leg.epochs_done, leg.target_epochs))
+    if log_dir:
+        parts.append(TensorBoardLog(Path(log_dir), data))
+    model.fit(
+        batches.dataset(),
+        validation_data=tf.data.Dataset.from_tensor_slices(data.valid.x).batch(VALIDATION_BATCH),
+        initial_epoch=leg.epochs_done,
+        epochs=leg.target_epochs,
+        callbacks=parts,
+        shuffle=False,  # ShuffledBatches has done that
+        verbose=0,
+    )
+
+
+def _check_same(config: Config, folder: Path):
+    """Raises where `folder` has no run, or one of another configuration."""
+    known = [path.parent.name for path in sorted(folder.parent.glob("*/config.json"))]
+    if not (folder / "config.json").exists():
+        there = f"the runs there are {', '.join(known)}" if known else "there is no run at all"
+        raise FileNotFoundError(
+            f"no checkpoint to restore in {folder}: {there}; train first with --restore 0"
+        )
+    old, new = runs.read_json(folder / "config.json")["config"], config.to_dict()
+    differ = [k for k in new if k not in FREE_TO_CHANGE and old.get(k) != new[k]]
+    if differ:
+        changes = ", ".join(f"{k} {old.get(k)!r} there, {new[k]!r} asked for" for k in differ)
+        raise ValueError(
+            f"the checkpoint in {folder} has another configuration ({changes}): use its values, "
+            "or give the new run a name of its own with --extra_name"
+        )
+
+
+def _resume(folder: Path, model, config: Config, say) -> runs.Leg:
+    leg = runs.load_state(folder, model, say)
+    if leg is None:
+        say(f"{folder} was cut short before its first checkpoint: starting from epoch 1")
+        return runs.Leg(0, config.epochs, {})
+    if runs.is_finished(folder, leg):
+        leg = runs.Leg(leg.epochs_done, leg.epochs_done + config.epochs, leg.history)
+    say(f"restored epoch {leg.epochs_done} of {folder}; training to epoch {leg.target_epochs}")
+    return leg
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers, for config.json."""
+    names = ("vae-gmvae", "tensorflow", "keras", "numpy")
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found | {"backend": keras.backend.backend()}
