@@ -1,0 +1,139 @@
+"""Every page of the built book in a real browser: two widths, light and dark.
+
+Skipped where the book is not built (`make book` builds it) or no Chromium is found.
+"""
+
+import functools
+import http.server
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+BOOK = Path(__file__).parents[1] / "_build" / "html"
+PAGES = sorted(
+    path.relative_to(BOOK).as_posix()
+    for path in BOOK.rglob("*.html")
+    if BOOK / "_static" not in path.parents  # templates of the theme, not pages
+)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
+FLAGS = [
+    "--no-sandbox",  # a container's root user cannot have one
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = {"desktop": 1280, "phone": 390}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not PAGES, reason="the book is not built: run `make book`"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on PATH: install chromium"),
+]
+
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# Elements that stick out of the page and have no scroll bar of their own around them.
+STICKING_OUT = """() => {
+  const width = document.documentElement.clientWidth;
+  const scrolls = e => e && e !== document.body &&
+    (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(e).overflowX)
+     || scrolls(e.parentElement));
+  return [...document.querySelectorAll('article *')]
+    .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e))
+    .map(e => e.outerHTML.slice(0, 120));
+}"""
+UNRENDERED = """() => [...document.querySelectorAll('.math')]
+  .filter(e => !e.querySelector('mjx-container') || e.querySelector('[data-mjx-error]'))
+  .map(e => e.textContent.slice(0, 120))"""
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Where the built book is served: an address of this machine."""
+    handler = functools.partial(QuietHandler, directory=BOOK)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    with playwright_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module", params=WIDTHS)
+def context(request, browser):
+    """A reader with a screen of one width; the cache is kept from page to page."""
+    viewport = {"width": WIDTHS[request.param], "height": 844}
+    context = browser.new_context(viewport=viewport, color_scheme="light")
+    yield context
+    context.close()
+
+
+class Visit:
+    """A page opened until it is quiet, with what the console and the network said meanwhile."""
+
+    def __init__(self, context, url):
+        self.complaints, self.requests = [], []
+        self.page = context.new_page()
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(url, wait_until="networkidle")
+        self.page.evaluate("() => window.MathJax?.startup?.promise")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.page.close()
+
+    def _note(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def foreign(self, address):
+        own = (address, "data:", "blob:")
+        return [url for url in self.requests if not url.startswith(own)]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page(path, context, address):
+    with Visit(context, address + path) as visit:
+        for scheme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=scheme)
+            visit.page.wait_for_function(f"document.documentElement.dataset.theme == '{scheme}'")
+            assert visit.page.evaluate(OVERFLOW) <= 0, scheme
+            assert visit.page.evaluate(STICKING_OUT) == [], scheme
+        assert visit.page.evaluate(UNRENDERED) == []
+        assert visit.complaints == []
+        assert visit.foreign(address) == []
+
+
+def test_mathematics_is_rendered(context, address):
+    """Without it the check for unrendered formulas would hold of a book that has none."""
+    with Visit(context, address + "book/notation.html") as visit:
+        assert visit.page.locator("mjx-container").count() > 20
+
+
+def test_a_page_opens_from_a_file(context):
+    with Visit(context, (BOOK / "book" / "notation.html").as_uri()) as visit:
+        assert visit.complaints == []
+        assert visit.foreign("file://") == []
+        assert visit.page.evaluate(UNRENDERED) == []
