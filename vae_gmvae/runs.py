@@ -24,6 +24,7 @@ import numpy as np
 from vae_gmvae.config import Config
 
 STATES_KEPT = 2
+FREE_TO_CHANGE = ("epochs", "patience", "save_step")  # when a run is continued
 DAMAGED = (zipfile.BadZipFile, EOFError, KeyError, ValueError, OSError)
 
 
@@ -143,6 +144,29 @@ def create(folder: Path, config: Config, image_shape, versions: dict, say=print)
         _set_aside(folder, say)
     info = {"config": config.to_dict(), "image_shape": list(image_shape), "versions": versions}
     write_json(folder / "config.json", info)
+
+
+def check_same(config: Config, folder: Path):
+    """Raises where `folder` has no run to continue, or one of another configuration.
+
+    Raises:
+        FileNotFoundError: no run there; the message names those that are.
+        ValueError: another configuration; the message names the values that differ.
+    """
+    known = [path.parent.name for path in sorted(folder.parent.glob("*/config.json"))]
+    if not (folder / "config.json").exists():
+        there = f"the runs there are {', '.join(known)}" if known else "there is no run at all"
+        raise FileNotFoundError(
+            f"no checkpoint to restore in {folder}: {there}; train first with --restore 0"
+        )
+    old, new = read_json(folder / "config.json")["config"], config.to_dict()
+    differ = [k for k in new if k not in FREE_TO_CHANGE and old.get(k) != new[k]]
+    if differ:
+        changes = ", ".join(f"{k} {old.get(k)!r} there, {new[k]!r} asked for" for k in differ)
+        raise ValueError(
+            f"the checkpoint in {folder} has another configuration ({changes}): use its values, "
+            "or give the new run a name of its own with --extra_name"
+        )
 
 
 def _set_aside(folder: Path, say):

@@ -15,7 +15,6 @@ from vae_gmvae.models import build_model
 
 STEPS_PER_EXECUTION = 50  # steps that run before control returns to Python
 VALIDATION_BATCH = 500
-FREE_TO_CHANGE = ("epochs", "patience", "save_step")  # when a run is continued
 
 
 def train(
@@ -61,7 +60,7 @@ def train(
             f"{len(x)} images: choose a batch_size of at most {len(x)}"
         )
     if restore:
-        _check_same(config, folder)
+        runs.check_same(config, folder)
     else:
         runs.create(folder, config, data.image_shape, versions(), say=say)
     model = compiled_model(config, data.image_shape)
@@ -145,24 +144,6 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         shuffle=False,  # ShuffledBatches has done that
         verbose=0,
     )
-
-
-def _check_same(config: Config, folder: Path):
-    """Raises where `folder` has no run, or one of another configuration."""
-    known = [path.parent.name for path in sorted(folder.parent.glob("*/config.json"))]
-    if not (folder / "config.json").exists():
-        there = f"the runs there are {', '.join(known)}" if known else "there is no run at all"
-        raise FileNotFoundError(
-            f"no checkpoint to restore in {folder}: {there}; train first with --restore 0"
-        )
-    old, new = runs.read_json(folder / "config.json")["config"], config.to_dict()
-    differ = [k for k in new if k not in FREE_TO_CHANGE and old.get(k) != new[k]]
-    if differ:
-        changes = ", ".join(f"{k} {old.get(k)!r} there, {new[k]!r} asked for" for k in differ)
-        raise ValueError(
-            f"the checkpoint in {folder} has another configuration ({changes}): use its values, "
-            "or give the new run a name of its own with --extra_name"
-        )
 
 
 def _resume(folder: Path, model, config: Config, say) -> runs.Leg:

@@ -1,0 +1,7 @@
+"""`python -m vae_gmvae`: the command line."""
+
+import sys
+
+from vae_gmvae.cli import main
+
+sys.exit(main())

@@ -1,0 +1,224 @@
+"""The command line: the thesis's flags -> Config -> train, restore, evaluate, generate."""
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+from vae_gmvae import __version__, config, runs
+
+DESCRIPTION = "Train and evaluate the five models of VAE-GMVAE on MNIST, Frey Faces or own images."
+EPILOG = """\
+The variance of p(x|z) is --sigma, in squared grey levels with white as 1. Every term of the ELBO
+is in nats per image. Data are looked for in --data_dir (or VAE_GMVAE_DATA_DIR), then in the
+download cache, then at their public source.
+
+exit codes: 0 done, 1 the loss stopped being finite, 2 bad input, 130 interrupted
+"""
+GROUPS = {
+    config.TRAINING: "aspects of the training process",
+    config.NETWORKS: "aspects of the neural networks",
+    config.OBJECTIVE: "aspects of the objective",
+}
+DIRECTORIES = {
+    "checkpoint_dir": ("saved_models", "directory name to save the checkpoints"),
+    "result_dir": ("results", "directory name to save figures and metrics.json"),
+    "log_dir": ("logdir", "directory name to save TensorBoard's logs"),
+}
+SWITCHES = {
+    "train": (1, "train the model"),
+    "summary": (1, "write TensorBoard's logs"),
+    "restore": (0, "go on from the newest checkpoint"),
+    "plot": (0, "show the figures (and write them)"),
+    "generate": (0, "evaluate, write the figures and metrics.json"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command line and returns its exit code."""
+    parser = build_parser()
+    options = vars(parser.parse_args(arguments))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return run_command(options)
+    except KeyboardInterrupt:
+        say("interrupted; --restore 1 goes on from the last whole epoch")
+        return 130
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if os.environ.get("VAE_GMVAE_TRACEBACK"):
+            raise
+        print(f"vae-gmvae: error: {error}", file=sys.stderr)
+        return 2
+    except ArithmeticError as error:
+        print(f"vae-gmvae: error: {error}", file=sys.stderr)
+        return 1
+
+
+def run_command(options: dict) -> int:
+    """Trains, evaluates and plots as the options say; raises what `main` turns into a message."""
+    settings = read_config(options)
+    checkpoint_dir, result_dir, log_dir = (Path(options[name]) for name in DIRECTORIES)
+    folder = checkpoint_dir / settings.run_name
+    if options["restore"]:
+        runs.check_same(settings, folder)
+    elif not options["train"]:
+        raise ValueError("train is 0 and restore is 0: there is no model; use --restore 1")
+
+    from vae_gmvae.data import load_dataset
+
+    data = load_dataset(
+        settings.dataset_name, options["data_dir"], seed=settings.seed, split=settings.split
+    )
+    say(f"{settings.run_name}: {len(data.train)} training images from {data.source}")
+    run = _train_or_load(settings, data, folder, log_dir / settings.run_name, options)
+    if options["generate"] or options["plot"]:
+        _report(run, data, result_dir / settings.run_name, options)
+    if options["train"]:
+        run.finish()
+    return 0
+
+
+def _train_or_load(settings, data, folder, log_dir, options) -> runs.Run:
+    if not options["train"]:
+        return runs.load_run(folder)
+    from vae_gmvae.training import train
+
+    run = train(
+        settings,
+        data,
+        folder,
+        restore=bool(options["restore"]),
+        log_dir=log_dir if options["summary"] else None,
+        finish=False,
+        say=say,
+    )
+    best = max(run.history["val_elbo"])
+    say(f"{run.epochs_done} epochs done, best validation ELBO {best:.2f} nats; run in {folder}")
+    return run
+
+
+def _report(run, data, folder: Path, options):
+    from vae_gmvae.report import report
+
+    numbers = {"num_imgs": options["num_imgs"], "num_samples": options["num_samples"]}
+    paths = report(run, data, folder, say=say, **numbers)
+    shown = ("elbo", "log_p_x", "accuracy_one_to_one")
+    found = [f"{name} {run.metrics[name]:.4g}" for name in shown if run.metrics.get(name)]
+    say(f"{', '.join(found)}; {len(paths)} figures and metrics.json in {folder}")
+    if options["plot"]:
+        _show(paths)
+
+
+def _show(paths: list[Path]):
+    """Opens a window for every figure, where there is a display."""
+    import matplotlib.pyplot as plt
+
+    if plt.get_backend().lower() == "agg":
+        say("no display: the figures are in the files named above")
+        return
+    for path in paths:
+        axes = plt.figure(path.stem).add_axes((0, 0, 1, 1))
+        axes.imshow(plt.imread(path))
+        axes.set_axis_off()
+    plt.show()
+
+
+def say(message: str):
+    print(message, flush=True)
+
+
+# --- flags
+
+
+def read_config(options: dict) -> config.Config:
+    """The configuration that the parsed options describe: a preset's values give way to flags."""
+    names = [field.name for field in dataclasses.fields(config.Config)]
+    given = {name: options[name] for name in names if name in options}
+    if options["preset"] is None:
+        return config.Config(**given)
+    model_name = given.pop("model_name", "model1")
+    dataset_name = given.pop("dataset_name", "MNIST")
+    return config.preset(options["preset"], model_name, dataset_name, **given)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; its flags for numbers and choices come from the fields of Config."""
+    parser = argparse.ArgumentParser(
+        prog="vae-gmvae",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    for group, title in GROUPS.items():
+        _add_config_flags(parser.add_argument_group(title), group)
+    folders = parser.add_argument_group("checkpoint, result, log and data directories")
+    for name, (default, text) in DIRECTORIES.items():
+        folders.add_argument(f"--{name}", default=default, help=f"{text} (default: {default})")
+    folders.add_argument("--data_dir", help="directory that holds the input data")
+    switches = parser.add_argument_group("enable (1) or disable (0)")
+    for name, (default, text) in SWITCHES.items():
+        text = f"{text} (default: {default})"
+        switches.add_argument(f"--{name}", type=int, choices=(0, 1), default=default, help=text)
+    _add_other_flags(parser.add_argument_group("other parameters"))
+    return parser
+
+
+def _add_other_flags(group):
+    group.add_argument(
+        "--preset", choices=config.PRESETS, help="start from these settings instead of the defaults"
+    )
+    _add_config_flags(group, config.FILES)
+    group.add_argument(
+        "--num_imgs", type=_positive, default=50, help="images to plot (default: 50)"
+    )
+    group.add_argument(
+        "--num_samples",
+        type=_positive,
+        default=200,
+        help="importance samples per image for log p(x) (default: 200)",
+    )
+
+
+def _add_config_flags(group, name: str):
+    for field in dataclasses.fields(config.Config):
+        meta = field.metadata
+        if meta["group"] != name:
+            continue
+        flag = meta["flag"] or field.name
+        default = "empty" if field.default == "" else field.default
+        text = f"{meta['help']} (default: {default})".replace("%", "%%")
+        group.add_argument(
+            f"--{flag}",
+            dest=field.name,
+            type=_reader(field),
+            default=argparse.SUPPRESS,
+            metavar=_metavar(field, flag),
+            help=text,
+        )
+
+
+def _metavar(field, flag: str) -> str:
+    choices = field.metadata["choices"]
+    return "{" + ",".join(choices) + "}" if choices else flag.upper()
+
+
+def _reader(field):
+    """Text -> the field's type; what cannot be read goes on as text, for Config to refuse."""
+    kind = type(field.default)
+
+    def read(text: str):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+
+    return read
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
