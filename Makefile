@@ -41,7 +41,8 @@ $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@touch $@ $(VENV)/.book
 
 book: $(VENV)/.book ## build the book into _build/html from its stored outputs
-	$(BIN)/jupyter-book build . -W -n --keep-going
+	@# --all: a page that warned before must warn again, also when nothing changed
+	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	@echo; echo "The book is built. Open it with:"
 	@echo "    $(PYTHON) -m webbrowser -t 'file://$(CURDIR)/$(BOOK)/index.html'"
 
