@@ -7,13 +7,16 @@ escaped; napoleon then lays out Args and Raises.
 
 import re
 import sys
+import textwrap
 from itertools import groupby
 
 from sphinx.util.inspect import signature, stringify_signature
 
 CODE = re.compile(r"(`+)(.+?)\1")
 MARKUP = re.compile(r"([\\*|]|(?<=\w)_(?!\w))")
-ENTRY = re.compile(r"(\w+)(?:: +|  +)(\S.*)")  # "name: meaning" or "name   meaning"
+SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?):")
+NAMED = re.compile(r"(\w+)(?:: +|  +)(\S.*)")  # "name: meaning" or "name   meaning"
+LABELLED = re.compile(r"(.+?): +(\S.*)")  # anything before the colon
 
 
 def escaped(line: str) -> str:
@@ -27,35 +30,50 @@ def escaped(line: str) -> str:
     return "".join(parts) + MARKUP.sub(r"\\\1", line[end:])
 
 
-def is_list(paragraph: list[str]) -> bool:
-    """Whether every line either begins an entry or, being indented, goes on with one."""
-    heads = [line for line in paragraph if not line.startswith(" ")]
-    return not paragraph[0].startswith(" ") and all(ENTRY.match(line) for line in heads)
-
-
-def as_list(paragraph: list[str]) -> list[str]:
-    """The entries as a bullet list, each on one line."""
-    entries = []
-    for line in paragraph:
-        if line.startswith(" "):
-            entries[-1] += " " + escaped(line.strip())
+def entries(lines: list[str]) -> list[str]:
+    """The lines, each joined with the indented ones that follow it."""
+    joined = []
+    for line in lines:
+        if joined and line.startswith(" "):
+            joined[-1] += " " + line.strip()
         else:
-            name, meaning = ENTRY.match(line).groups()
-            entries.append(f"- ``{name}``: {escaped(meaning)}")
-    return entries
+            joined.append(line)
+    return joined
 
 
-def as_restructured_text(lines: list[str]) -> list[str]:
+def as_list(lines: list[str], entry: re.Pattern) -> list[str] | None:
+    """A bullet for each entry; None if one of them does not look like an `entry`."""
+    found = [entry.fullmatch(line) for line in entries(lines)]
+    if not all(found):
+        return None
+    pairs = [match.groups() for match in found]
+    names = [f"``{name}``" if name.isidentifier() else escaped(name) for name, _ in pairs]
+    return [f"- {name}: {escaped(text)}" for name, (_, text) in zip(names, pairs, strict=True)]
+
+
+def paragraph_as_text(lines: list[str]) -> list[str]:
+    """A paragraph of a docstring; one that is followed by indented entries becomes two."""
+    plain = list(map(escaped, lines))
+    if SECTION.fullmatch(lines[0]) or lines[0].startswith(" "):
+        return plain  # napoleon's
+    named = as_list(lines, NAMED)
+    if named:
+        return named
+    flush = [line for line in lines if not line.startswith(" ")]
+    body = textwrap.dedent("\n".join(lines[len(flush) :])).splitlines()
+    if not body or lines[: len(flush)] != flush:
+        return plain
+    bullets = as_list(body, LABELLED)
+    return [*map(escaped, flush), "", *(bullets or map(escaped, entries(body)))]
+
+
+def as_restructured_text(docstring: list[str]) -> list[str]:
     """A docstring, its common indentation already removed, as reStructuredText."""
     text = []
-    for blank, group in groupby(lines, key=lambda line: not line.strip()):
-        paragraph = list(group)
-        if blank:
-            text += paragraph
-        elif is_list(paragraph):
-            text += as_list(paragraph)
-        else:
-            text += map(escaped, paragraph)
+    for blank, group in groupby(docstring, key=lambda line: not line.strip()):
+        lines = list(group)
+        summary = not text  # a sentence, whatever it looks like
+        text += lines if blank else map(escaped, lines) if summary else paragraph_as_text(lines)
     return text
 
 
