@@ -73,7 +73,7 @@ execute: $(VENV)/.test ## re-execute every notebook in place, at reference speed
 
 notebooks-test: $(VENV)/.test ## re-execute every notebook at smoke speed and compare its outputs
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook in notebooks/."; exit 1; }
-	VAE_GMVAE_SPEED=smoke $(BIN)/python -m pytest --nbval-lax notebooks
+	VAE_GMVAE_SPEED=smoke $(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
 
 clean: ## remove what builds and tests have made
 	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis
