@@ -27,22 +27,27 @@ class FinitenessGuard(keras.callbacks.Callback):
         self.steps_before = int(self.model.steps_seen)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._check(logs["loss"], "training")
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._check(logs.get("val_loss", 0.0), "validation")
-
-    def _check(self, loss, phase):
-        if math.isfinite(loss):
+        if math.isfinite(logs["loss"]):
             return
         first = dict(zip(self.model.Terms._fields, np.asarray(self.model.first_nonfinite)))
         steps = {name: int(step) for name, step in first.items() if step}
-        step = min(steps.values(), default=0)
-        terms = " and ".join(name for name, at in steps.items() if at == step) or "loss"
+        step = min(steps.values(), default=int(self.model.steps_seen))
+        terms = [name for name, at in steps.items() if at == step]
+        self._stop(terms, f"training step {step - self.steps_before}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if math.isfinite(logs["val_loss"]):
+            return
+        names = self.model.Terms._fields
+        terms = [name for name in names if not math.isfinite(logs[f"val_{name}"])]
+        step = int(self.model.steps_seen) - self.steps_before
+        self._stop(terms, f"validation after training step {step}")
+
+    def _stop(self, terms, place):
         raise NonFiniteLossError(
-            f"{terms} stopped being finite in epoch {self.epoch}, {phase} step "
-            f"{step - self.steps_before}: the last good checkpoint is kept; try a smaller "
-            "learning_rate, a larger sigma, or mixture_density logsumexp"
+            f"{' and '.join(terms) or 'loss'} stopped being finite in epoch {self.epoch}, {place}: "
+            "checkpoints of the epochs before it are kept; try a smaller learning_rate, a larger "
+            "sigma, or mixture_density logsumexp"
         )
 
 
@@ -123,26 +128,28 @@ class KLWarmup(keras.callbacks.Callback):
 class Progress(keras.callbacks.Callback):
     """One bar for the whole run: epoch, terms in nats, time left."""
 
-    def __init__(self, steps: int, first_epoch: int, target_epochs: int):
+    def __init__(self, steps: int, epochs_done: int, target_epochs: int, shown: bool = True):
         super().__init__()
-        self.steps, self.first_epoch, self.target_epochs = steps, first_epoch, target_epochs
-
-    def on_train_begin(self, logs=None):
-        total = self.target_epochs * self.steps
-        layout = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} < {remaining} left {postfix}"
-        done = self.first_epoch * self.steps
-        self.bar = tqdm(total=total, initial=done, bar_format=layout, mininterval=0.5)
+        self.steps, self.target_epochs = steps, target_epochs
+        self.bar = tqdm(
+            total=target_epochs * steps,
+            initial=epochs_done * steps,
+            bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed} < {remaining} left{postfix}",
+            mininterval=0.5,
+            disable=not shown,
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         self.bar.set_description_str(f"epoch {epoch + 1}/{self.target_epochs}", refresh=False)
         self.epoch_start = epoch * self.steps
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.update(self.epoch_start + batch + 1 - self.bar.n)
+        done = min(batch + 1, self.steps)  # an execution announces steps beyond the epoch's end
+        self.bar.update(self.epoch_start + done - self.bar.n)
 
     def on_epoch_end(self, epoch, logs=None):
         shown = ("elbo", *self.model.Terms._fields, "val_elbo")
         self.bar.set_postfix_str(", ".join(f"{name} {logs[name]:.1f}" for name in shown))
 
-    def on_train_end(self, logs=None):
+    def close(self):
         self.bar.close()

@@ -1,5 +1,6 @@
 """TensorBoard: scalars per term, histograms of z and w, and the embedding projector."""
 
+import contextlib
 from pathlib import Path
 
 import keras
@@ -8,41 +9,61 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.plugins import projector
 
+PARTS = ("train", "valid", "embed")
 PROJECTED = 600  # test images in the projector
 
 
 class TensorBoardLog(keras.callbacks.Callback):
-    """Writes train/ and valid/ (scalars, histograms) every epoch and embed/ at the end.
+    """Writes scalars to train/ and valid/, and histograms to valid/, after every epoch.
 
     Args:
         folder: the run's log folder.
-        data: a Dataset; histograms come from its validation images, the projector shows its
-            first 600 test images.
+        x: validation images; the histograms show the codes of the first 600.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full.
     """
 
-    def __init__(self, folder: Path, data):
+    def __init__(self, folder: Path, x):
         super().__init__()
-        self.folder, self.data = folder, data
-
-    def on_train_begin(self, logs=None):
-        self.writers = {
-            phase: tf.summary.create_file_writer(str(self.folder / phase))
-            for phase in ("train", "valid")
-        }
+        self.folder, self.x = folder, x[:PROJECTED]
+        with _clear_errors(folder):
+            self.writers = {phase: _writer(folder / phase) for phase in ("train", "valid")}
 
     def on_epoch_end(self, epoch, logs=None):
+        with _clear_errors(self.folder):
+            self._write(epoch + 1, logs)
+            for writer in self.writers.values():
+                writer.flush()  # the checkpoint comes after it: a killed run has whole curves
+
+    def _write(self, step, logs):
         for name, value in logs.items():
             phase = "valid" if name.startswith("val_") else "train"
-            with self.writers[phase].as_default(step=epoch + 1):
+            with self.writers[phase].as_default(step=step):
                 tf.summary.scalar(name.removeprefix("val_"), value)
-        with self.writers["valid"].as_default(step=epoch + 1):
-            for name, codes in _codes(self.model, self.data.valid.x[:PROJECTED]).items():
+        with self.writers["valid"].as_default(step=step):
+            for name, codes in _codes(self.model, self.x).items():
                 tf.summary.histogram(name, codes)
 
     def on_train_end(self, logs=None):
         for writer in self.writers.values():
             writer.close()
-        write_projector(self.folder / "embed", self.model, self.data.test)
+
+
+def _writer(folder: Path):
+    folder.mkdir(parents=True, exist_ok=True)
+    return tf.summary.create_file_writer(str(folder))
+
+
+@contextlib.contextmanager
+def _clear_errors(folder: Path):
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        raise OSError(
+            f"TensorBoard's logs could not be written to {folder} ({error}): make room or choose "
+            "another folder, then go on with --restore 1"
+        ) from error
 
 
 def _codes(model, x) -> dict[str, np.ndarray]:
@@ -52,8 +73,17 @@ def _codes(model, x) -> dict[str, np.ndarray]:
 
 
 def write_projector(folder: Path, model, split):
-    """Codes, digit sprites and labels of the first 600 images, as TensorBoard's projector reads."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Codes, digit sprites and labels of the first 600 images, as TensorBoard's projector reads.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full.
+    """
+    with _clear_errors(folder):
+        _writer(folder).close()  # TensorBoard looks only into folders with an event file
+        _write_projector(folder, model, split)
+
+
+def _write_projector(folder: Path, model, split):
     x = split.x[:PROJECTED]
     config = projector.ProjectorConfig()
     _sprite(x).save(folder / "sprite.png")

@@ -12,9 +12,11 @@ import contextlib
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ from vae_gmvae.config import Config
 
 STATES_KEPT = 2
 FREE_TO_CHANGE = ("epochs", "patience", "save_step")  # when a run is continued
-DAMAGED = (zipfile.BadZipFile, EOFError, KeyError, ValueError, OSError)
+# what reading a damaged archive raises; RuntimeError is the answer to a flipped flag
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, RuntimeError)
+WAY_OUT = "put back a copy of it, or train anew with --restore 0"
 
 
 @dataclass
@@ -62,7 +66,7 @@ def load_run(folder, weights: str = "best") -> Run:
     from vae_gmvae.models import build_model
 
     folder = Path(folder)
-    info = read_json(folder / "config.json")
+    info = read_json(folder / "config.json", "config", "image_shape")
     config = Config.from_dict(info["config"])
     model = build_model(config, info["image_shape"])
     set_weights(model, load_arrays(folder / f"{weights}.npz"))
@@ -107,8 +111,20 @@ def get_state(model) -> dict[str, np.ndarray]:
 
 
 def set_state(model, arrays: dict[str, np.ndarray]):
-    for i, variable in enumerate(_state_variables(model)):
-        variable.assign(arrays[f"{i:04d}"])
+    """Puts the arrays of `get_state` back.
+
+    Raises:
+        ValueError: they are not those of this model, which stays as it was.
+    """
+    variables = {f"{i:04d}": v for i, v in enumerate(_state_variables(model))}
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if shapes != {name: array.shape for name, array in arrays.items()}:
+        raise ValueError(
+            f"the checkpoint does not fit {model.name} on images of shape {model.image_shape}: "
+            "restore with the images, and the version of this package, that it was trained with"
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
 
 
 def _state_variables(model):
@@ -138,10 +154,11 @@ def create(folder: Path, config: Config, image_shape, versions: dict, say=print)
     Raises:
         ValueError: the folder holds something that is not a run.
     """
-    if folder.exists() and any(folder.iterdir()):
+    drop_partials(folder)
+    if folder.is_dir() and any(folder.iterdir()):
         if not (folder / "config.json").exists():
             raise ValueError(f"{folder} is not empty and not a run: choose another folder")
-        _set_aside(folder, say)
+        set_aside(folder, say)
     info = {"config": config.to_dict(), "image_shape": list(image_shape), "versions": versions}
     write_json(folder / "config.json", info)
 
@@ -159,7 +176,7 @@ def check_same(config: Config, folder: Path):
         raise FileNotFoundError(
             f"no checkpoint to restore in {folder}: {there}; train first with --restore 0"
         )
-    old, new = read_json(folder / "config.json")["config"], config.to_dict()
+    old, new = read_json(folder / "config.json", "config")["config"], config.to_dict()
     differ = [k for k in new if k not in FREE_TO_CHANGE and old.get(k) != new[k]]
     if differ:
         changes = ", ".join(f"{k} {old.get(k)!r} there, {new[k]!r} asked for" for k in differ)
@@ -169,16 +186,18 @@ def check_same(config: Config, folder: Path):
         )
 
 
-def _set_aside(folder: Path, say):
-    numbers = (int(path.name.rpartition("~")[2]) for path in folder.parent.glob(f"{folder.name}~*"))
-    kept = folder.with_name(f"{folder.name}~{max(numbers, default=0) + 1}")
+def set_aside(folder: Path, say=print):
+    """Renames `folder` to `<folder>~1`, or `~2`, ..., the first name that is free."""
+    names = (folder.with_name(f"{folder.name}~{number}") for number in itertools.count(1))
+    kept = next(name for name in names if not name.exists())
     folder.rename(kept)
-    say(f"a run of this name was there: it is kept as {kept}")
+    say(f"{folder} was there: it is kept as {kept}")
 
 
-def is_finished(folder: Path, leg: Leg) -> bool:
+def finished_epochs(folder: Path) -> int:
+    """The number of epochs at which the run was called finished; 0 if it never was."""
     marker = folder / "finished.json"
-    return marker.exists() and read_json(marker)["epochs_done"] == leg.epochs_done
+    return read_json(marker, "epochs_done")["epochs_done"] if marker.exists() else 0
 
 
 def save_state(folder: Path, model, leg: Leg):
@@ -200,13 +219,14 @@ def load_state(folder: Path, model, say=print) -> Leg | None:
     Raises:
         ValueError: states exist, but every one is damaged.
     """
+    drop_partials(folder)
     found = states(folder)
     for path in found:
         try:
             arrays = load_arrays(path)
             leg = Leg(**json.loads(str(arrays.pop("leg"))))
-        except ValueError as error:
-            say(f"{error}; falling back to the one before")
+        except (ValueError, KeyError):  # a cut directory of the archive lacks its last, "leg"
+            say(f"{path} is damaged: falling back to the one before")
             continue
         set_state(model, arrays)
         return leg
@@ -228,16 +248,29 @@ def atomic(path: Path):
     Raises:
         OSError: the folder cannot be written or the disk is full; what `path` held stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(
+            f"{path} could not be written ({reason}); what was there before is kept: make room or "
+            "choose another folder, then go on with --restore 1"
+        ) from error
+
+
+def drop_partials(folder: Path):
+    """Removes what a killed process left half written."""
+    for partial in folder.glob(".*.partial"):
+        partial.unlink()
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]):
@@ -258,7 +291,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name.replace("|", "/"): file[name] for name in file.files}
     except DAMAGED as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        raise ValueError(f"{path} is damaged ({error}): {WAY_OUT}") from error
 
 
 def write_json(path: Path, values: dict):
@@ -266,13 +299,22 @@ def write_json(path: Path, values: dict):
         file.write((json.dumps(values, indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path, *required: str) -> dict:
+    """The values of a .json file, those of `required` among them.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged.
+    """
     if not path.exists():
         raise FileNotFoundError(f"no run at {path.parent}: {path.name} is missing")
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or not values.keys() >= set(required):
+            raise ValueError(f"expected {', '.join(required)} in it")
+    except ValueError as error:  # not JSON, not even text, or not ours
+        raise ValueError(f"{path} is damaged ({error}): {WAY_OUT}") from error
+    return values
 
 
 def write_history(path: Path, history: dict[str, list]):
@@ -287,10 +329,12 @@ def write_history(path: Path, history: dict[str, list]):
 def read_history(path: Path) -> dict[str, list]:
     if not path.exists():
         return {}
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    columns = rows[0] if rows else {}
-    return {name: [_number(row[name]) for row in rows] for name in columns}
+    try:
+        names, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        columns = zip(*(map(_number, row) for row in rows), strict=True)
+        return dict(zip(names, map(list, columns), strict=True))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): {WAY_OUT}") from error
 
 
 def _number(text: str):

@@ -1,5 +1,6 @@
 """The training loop: `train(config, data) -> Run`, for the command line, notebooks and tests."""
 
+import contextlib
 import importlib.metadata
 import tempfile
 from pathlib import Path
@@ -8,9 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_gmvae import callbacks, runs
+from vae_gmvae import callbacks, logs, runs
 from vae_gmvae.config import Config
-from vae_gmvae.logs import TensorBoardLog
 from vae_gmvae.models import build_model
 
 STEPS_PER_EXECUTION = 50  # steps that run before control returns to Python
@@ -42,12 +42,15 @@ def train(
         say: where messages go.
 
     Raises:
-        ValueError: a batch larger than the data, or a state of another configuration.
+        ValueError: a batch larger than the data, images too small for the networks, or a state of
+            another configuration.
         FileNotFoundError: `restore` where there is no run.
         NonFiniteLossError: the loss stopped being finite; the last good state is kept.
         OSError: the folder cannot be written or the disk is full.
     """
     if folder is None:
+        if restore:
+            raise ValueError("restore is True but folder is None: name the folder of the run")
         with tempfile.TemporaryDirectory() as scratch:
             scratch = Path(scratch) / config.run_name
             run = train(config, data, scratch, log_dir=log_dir, progress=progress, say=say)
@@ -61,12 +64,14 @@ def train(
         )
     if restore:
         runs.check_same(config, folder)
-    else:
-        runs.create(folder, config, data.image_shape, versions(), say=say)
     model = compiled_model(config, data.image_shape)
+    if not restore:
+        _create(config, data, folder, log_dir, say)
     leg = _resume(folder, model, config, say) if restore else runs.Leg(0, config.epochs, {})
     _fit(config, model, leg, ShuffledBatches(x, config), data, folder, log_dir, progress)
     runs.set_weights(model, runs.load_arrays(folder / "best.npz"))
+    if log_dir:
+        logs.write_projector(Path(log_dir) / "embed", model, data.test)
     run = runs.Run(config, model, leg.history, folder=folder)
     if finish:
         run.finish()
@@ -84,6 +89,7 @@ def compiled_model(config: Config, image_shape) -> keras.Model:
         jit_compile=not config.is_convolutional or keras.backend.backend() == "jax",
         steps_per_execution=STEPS_PER_EXECUTION,
     )
+    model.optimizer.build(model.trainable_variables)  # in `fit` it would cost a second compilation
     return model
 
 
@@ -123,27 +129,36 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
     stopping = callbacks.EarlyStopping(leg.history, config.patience, leg.first_epoch)
     if leg.epochs_done >= leg.target_epochs or stopping.is_due():
         return
+    bar = callbacks.Progress(batches.steps, leg.epochs_done, leg.target_epochs, shown=progress)
     parts = [
         batches,
         callbacks.KLWarmup(config.kl_weight, config.kl_warmup),
         callbacks.FinitenessGuard(),
         callbacks.History(leg.history),
         stopping,
+        *([logs.TensorBoardLog(Path(log_dir), data.valid.x)] if log_dir else []),
         callbacks.Checkpoints(folder, leg),
+        bar,
     ]
-    if progress:
-        parts.append(callbacks.Progress(batches.steps, leg.epochs_done, leg.target_epochs))
-    if log_dir:
-        parts.append(TensorBoardLog(Path(log_dir), data))
-    model.fit(
-        batches.dataset(),
-        validation_data=tf.data.Dataset.from_tensor_slices(data.valid.x).batch(VALIDATION_BATCH),
-        initial_epoch=leg.epochs_done,
-        epochs=leg.target_epochs,
-        callbacks=parts,
-        shuffle=False,  # ShuffledBatches has done that
-        verbose=0,
-    )
+    valid = tf.data.Dataset.from_tensor_slices(data.valid.x).batch(VALIDATION_BATCH)
+    with contextlib.closing(bar):
+        model.fit(
+            batches.dataset(),
+            validation_data=valid,
+            initial_epoch=leg.epochs_done,
+            epochs=leg.target_epochs,
+            callbacks=parts,
+            shuffle=False,  # ShuffledBatches has done that
+            verbose=0,
+        )
+
+
+def _create(config, data, folder: Path, log_dir, say):
+    """Starts the run's folders; what an earlier run of this name left there is set aside."""
+    runs.create(folder, config, data.image_shape, versions(), say=say)
+    for part in logs.PARTS if log_dir else ():
+        if (Path(log_dir) / part).exists():
+            runs.set_aside(Path(log_dir) / part, say)
 
 
 def _resume(folder: Path, model, config: Config, say) -> runs.Leg:
@@ -151,8 +166,9 @@ def _resume(folder: Path, model, config: Config, say) -> runs.Leg:
     if leg is None:
         say(f"{folder} was cut short before its first checkpoint: starting from epoch 1")
         return runs.Leg(0, config.epochs, {})
-    if runs.is_finished(folder, leg):
-        leg = runs.Leg(leg.epochs_done, leg.epochs_done + config.epochs, leg.history)
+    finished = runs.finished_epochs(folder)
+    if finished >= leg.epochs_done:  # greater where the newest state was damaged
+        leg = runs.Leg(finished, finished + config.epochs, leg.history)
     say(f"restored epoch {leg.epochs_done} of {folder}; training to epoch {leg.target_epochs}")
     return leg
 
