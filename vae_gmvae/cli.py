@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from vae_gmvae import __version__, config, runs
@@ -70,6 +71,7 @@ def run_command(options: dict) -> int:
     data = load_dataset(
         settings.dataset_name, options["data_dir"], seed=settings.seed, split=settings.split
     )
+    _check_writable(options)
     say(f"{settings.run_name}: {len(data.train)} training images from {data.source}")
     run = _train_or_load(settings, data, folder, log_dir / settings.run_name, options)
     if options["generate"] or options["plot"]:
@@ -77,6 +79,26 @@ def run_command(options: dict) -> int:
     if options["train"]:
         run.finish()
     return 0
+
+
+def _check_writable(options: dict):
+    """Raises before any work is done where a folder that will be needed cannot be written."""
+    needed = {
+        "checkpoint_dir": options["train"],
+        "log_dir": options["train"] and options["summary"],
+        "result_dir": options["generate"] or options["plot"],
+    }
+    for name in (name for name in DIRECTORIES if needed[name]):
+        folder = Path(options[name])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            reason = error.strerror or error
+            raise OSError(
+                f"{name} is {options[name]!r}, which cannot be written ({reason}): "
+                f"choose another folder with --{name}"
+            ) from error
 
 
 def _train_or_load(settings, data, folder, log_dir, options) -> runs.Run:

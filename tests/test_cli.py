@@ -1,0 +1,244 @@
+"""The command line: every flag, the figures it writes, and what bad input gets."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vae_gmvae import cli
+from vae_gmvae.config import MODEL_NAMES, Config
+
+# seed-facts: the thesis's flags and their defaults
+THESIS_FLAGS = {
+    "model_name": "model1",
+    "dataset_name": "MNIST",
+    "epochs": 20,
+    "batch_size": 64,
+    "sigma": 0.1,
+    "learning_rate": 1e-3,
+    "z_dim": 3,
+    "w_dim": 3,
+    "K_clusters": 10,
+    "hidden_dim": 50,
+    "num_layers": 2,
+    "checkpoint_dir": "saved_models",
+    "result_dir": "results",
+    "log_dir": "logdir",
+    "train": 1,
+    "summary": 1,
+    "restore": 0,
+    "plot": 0,
+    "generate": 0,
+    "save_step": 10,
+    "num_imgs": 50,
+    "extra_name": "",
+}
+COMMON_FIGURES = {
+    "graphical_model",
+    "elbo_equation",
+    "elbo_breakdown",
+    "training_curves",
+    "reconstructions_train",
+    "reconstructions_test",
+    "samples",
+    "samples_5x5",
+    "latent_z",
+}
+TINY = "--epochs 1 --batch_size 8 --hidden_dim 8 --K_clusters 3 --num_samples 3 --num_imgs 4"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory with own images: 60 of 8 x 8, labels 0 to 2."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    x = np.uint8(rng.integers(0, 80, (60, 8, 8)) + 80 * labels[:, None, None])
+    np.savez("own.npz", x=x, labels=labels)
+    return tmp_path
+
+
+def run(text: str) -> int:
+    return cli.main(["--dataset_name", "own.npz", *TINY.split(), *text.split()])
+
+
+def parsed(text: str) -> dict:
+    return vars(cli.build_parser().parse_args(text.split()))
+
+
+def test_every_flag_of_the_thesis_has_its_default():
+    options = parsed("")
+    options["preset"] = None
+    values = options | cli.read_config(options).to_dict()
+    values |= {"sigma": values["x_var"], "K_clusters": values["num_clusters"]}
+    assert {name: values[name] for name in THESIS_FLAGS} == THESIS_FLAGS
+    assert parsed("--data_dir d")["data_dir"] == "d"
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Config), ids=lambda field: field.name)
+def test_every_option_of_config_is_a_flag(field):
+    other = {
+        str: (field.metadata["choices"] or ("", "other"))[-1],
+        int: (field.metadata["low"] or 0) + 3,
+        float: 0.5,
+    }[type(field.default)]
+    flag = field.metadata["flag"] or field.name
+    options = parsed(f"--{flag} {other}")
+    assert options[field.name] == other
+    assert type(options[field.name]) is type(field.default)
+
+
+def test_flags_go_before_the_preset():
+    options = parsed("--preset thesis --model_name model5 --z_dim 4")
+    found = cli.read_config(options)
+    assert (found.z_dim, found.w_dim, found.x_var, found.epochs) == (4, 2, 0.001, 300)
+
+
+def test_sigma_auto():
+    assert cli.read_config(parsed("--sigma auto")).x_var == "auto"
+
+
+def test_help_groups_the_flags_and_names_units(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert stop.value.code == 0
+    for name in (*THESIS_FLAGS, "preset", "seed", "data_dir"):
+        assert f"--{name} " in text
+    for title in ("training process", "neural networks", "directories", "enable", "nats"):
+        assert title in text
+    assert "VARIANCE" in text
+
+
+@pytest.mark.parametrize("model_name", MODEL_NAMES)
+def test_generate_writes_the_figures_of_the_thesis(folder, model_name):
+    assert run(f"--model_name {model_name} --generate 1 --summary 0") == 0
+    (result,) = (folder / "results").iterdir()
+    figures = {path.stem for path in result.glob("*.png")}
+    expected = set(COMMON_FIGURES)
+    if model_name not in ("model1", "model2"):
+        expected |= {"clusters", "cluster_0", "cluster_1", "cluster_2", "cluster_confusion"}
+    if model_name in ("model4_bias", "model5"):
+        expected |= {"latent_w"}
+    assert figures == expected
+    metrics = json.loads((result / "metrics.json").read_text())
+    assert metrics["images"] == 6 and metrics["log_p_x_num_samples"] == 3
+    assert metrics["epochs"] == 1 and np.isfinite(metrics["elbo"])
+
+
+def test_restore_without_training_gives_the_same_metrics(folder, capsys):
+    assert run("--generate 1 --summary 0") == 0
+    (path,) = (folder / "results").glob("*/metrics.json")
+    first = path.read_text()
+    path.unlink()
+    assert run("--train 0 --restore 1 --generate 1") == 0
+    assert path.read_text() == first
+
+
+def test_restore_trains_more_epochs_and_summary_writes_logs(folder):
+    assert run("") == 0
+    assert run("--restore 1") == 0
+    (checkpoint,) = (folder / "saved_models").iterdir()
+    history = (checkpoint / "history.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in history] == ["epoch", "1", "2"]
+    (logs,) = (folder / "logdir").iterdir()
+    assert {path.name for path in logs.iterdir()} == {"train", "valid", "embed"}
+
+
+def test_plot_without_a_display_says_where_the_figures_are(folder, capsys):
+    assert run("--plot 1 --summary 0") == 0
+    assert "no display" in capsys.readouterr().out
+    assert list((folder / "results").glob("*/samples.png"))
+
+
+def test_a_second_run_of_a_name_keeps_the_first(folder, capsys):
+    assert run("--summary 0") == 0 and run("--summary 0") == 0
+    names = sorted(path.name for path in (folder / "saved_models").iterdir())
+    assert names == ["model1_own_1_01_3_8_2", "model1_own_1_01_3_8_2~1"]
+    assert "kept as" in capsys.readouterr().out
+
+
+BAD = {
+    "--model_name model9": "model_name is 'model9': choose one of model1",
+    "--model_name model4": "did you mean model4_bias",
+    "--epochs 0": "epochs is 0",
+    "--epochs two": "epochs is 'two': it must be a whole number",
+    "--sigma -0.1": "x_var is -0.1: it must be a number greater than 0",
+    "--sigma nan": "x_var is nan",
+    "--K_clusters 1": "num_clusters is 1",
+    "--z_dim 0": "z_dim is 0",
+    "--batch_size 1000": "batch_size is 1000, but the training set of own has 48 images",
+    "--dropout 1": "dropout is 1.0",
+    "--y_prior sideways": "y_prior is 'sideways'",
+    "--preset best": "invalid choice: 'best'",
+    "--train 2": "argument --train: invalid choice: 2",
+    "--num_imgs 0": "'0' is not a whole number of at least 1",
+    "--train 0": "there is no model; use --restore 1",
+    "--restore 1": "no checkpoint to restore",
+    "--data_dir nowhere --dataset_name MNIST": "nowhere",
+    "--dataset_name nothing.npz": "nothing.npz",
+    "--dataset_name MNST": "MNST",
+    "--extra_name a/b": "extra_name 'a/b'",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD)
+def test_bad_input_gets_one_message_and_exit_code_2(folder, capsys, arguments):
+    try:
+        code = run(arguments)
+    except SystemExit as stop:  # argparse's own refusals
+        code = stop.code
+    error = capsys.readouterr().err
+    assert code == 2
+    assert BAD[arguments] in error
+    assert "Traceback" not in error
+    assert not (folder / "results").exists() and not (folder / "saved_models").exists()
+
+
+def test_restore_with_another_configuration_names_what_differs(folder, capsys):
+    assert run("--summary 0") == 0
+    (checkpoint,) = (folder / "saved_models").iterdir()
+    before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    assert run("--restore 1 --seed 3") == 2
+    assert "seed 0 there, 3 asked for" in capsys.readouterr().err
+    assert before == {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+
+
+def test_restore_of_another_number_of_epochs_names_the_runs_that_exist(folder, capsys):
+    assert run("--summary 0") == 0
+    assert run("--restore 1 --epochs 7") == 2
+    assert "model1_own_1_01_3_8_2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["checkpoint_dir", "log_dir", "result_dir"])
+def test_an_unwritable_folder_is_named(folder, capsys, name):
+    (folder / "file").write_text("not a folder")
+    assert run(f"--generate 1 --{name} file/inside") == 2
+    error = capsys.readouterr().err
+    assert f"{name} is 'file/inside', which cannot be written (Not a directory)" in error
+    assert f"--{name}" in error
+    assert not list(folder.glob("*/*/*.npz")), "it is found out before anything is trained"
+
+
+def test_a_loss_that_is_not_finite_has_its_own_exit_code(folder, capsys):
+    text = "--model_name model3 --mixture_density naive --learning_rate 10 --epochs 30 --z_dim 50"
+    assert run(f"{text} --summary 0") == 1
+    error = capsys.readouterr().err
+    assert re.search(r"(z_prior|reconstruction).*epoch \d+, training step \d+", error)
+
+
+def test_traceback_on_request(folder, monkeypatch):
+    monkeypatch.setenv("VAE_GMVAE_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="epochs is 0"):
+        run("--epochs 0")
+
+
+def test_module_and_version():
+    command = [sys.executable, "-m", "vae_gmvae", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"vae-gmvae \d+\.\d+\.\d+\n", done.stdout)
+    assert done.stderr == ""
