@@ -1,0 +1,289 @@
+"""The configuration: ranges, messages, run names, presets, round trips."""
+
+import dataclasses
+import json
+import math
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vae_gmvae.config import (
+    CONVOLUTIONAL_NAMES,
+    GMVAE_NAMES,
+    MODEL_NAMES,
+    PRESETS,
+    SMALLEST,
+    Config,
+    preset,
+)
+
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+CHOICES = {name: f for name, f in FIELDS.items() if f.metadata["choices"]}
+WHOLE = {name: f for name, f in FIELDS.items() if isinstance(f.default, int)}
+REAL = {name: f for name, f in FIELDS.items() if isinstance(f.default, float)}
+TEXTS = FIELDS.keys() - CHOICES.keys() - WHOLE.keys() - REAL.keys()
+
+
+def rejected(name, value):
+    """The message of Config(name=value), which must name the field and the value."""
+    with pytest.raises(ValueError) as caught:
+        Config(**{name: value})
+    message = str(caught.value)
+    assert name in message and repr(value) in message, message
+    return message
+
+
+def test_every_field_is_of_one_kind():
+    assert TEXTS == {"dataset_name", "extra_name"}
+    assert all(field.metadata["help"] and field.metadata["group"] for field in FIELDS.values())
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *REAL])
+def test_ends_of_the_range_are_accepted_and_nothing_beyond(name):
+    meta = FIELDS[name].metadata
+    beyond = 1 if name in WHOLE else 1e-9
+    assert getattr(Config(**{name: meta["low"]}), name) == meta["low"]
+    wording = "greater than 0" if meta["low"] == SMALLEST else f"at least {meta['low']}"
+    assert wording in rejected(name, meta["low"] - beyond)
+    if meta["high"] is not None:
+        assert getattr(Config(**{name: meta["high"]}), name) == meta["high"]
+        rejected(name, meta["high"] + (1 if name in WHOLE else 1e-3))
+
+
+@pytest.mark.parametrize("name", [n for n, f in REAL.items() if f.metadata["low"] == SMALLEST])
+@pytest.mark.parametrize("value", [0, 0.0, -1.0])
+def test_what_must_be_positive_is_not_zero(name, value):
+    assert "greater than 0" in rejected(name, value)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("value", [2.0, "2", None, True, math.nan, [2]], ids=repr)
+def test_whole_numbers_take_nothing_else(name, value):
+    assert "whole number" in rejected(name, value)
+
+
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("value", ["1", None, True, math.nan, math.inf, -math.inf], ids=repr)
+def test_numbers_take_nothing_else(name, value):
+    assert "number" in rejected(name, value)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_whole_values_of_a_number_become_floats(name):
+    value = 1 if FIELDS[name].metadata["high"] >= 1 else 0
+    assert type(getattr(Config(**{name: value}), name)) is float
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choices_are_accepted_and_nothing_else(name):
+    choices = FIELDS[name].metadata["choices"]
+    for choice in choices:
+        assert getattr(Config(**{name: choice}), name) == choice
+    for wrong in ("", "nothing like it", None, 1, choices[0].upper() + "!", [choices[0]]):
+        message = rejected(name, wrong)
+        assert all(choice in message for choice in choices)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("value", [None, 3, b"MNIST", ["MNIST"]], ids=repr)
+def test_texts_take_nothing_else(name, value):
+    assert "string" in rejected(name, value)
+
+
+def test_near_misses_get_a_suggestion():
+    assert "did you mean model4_bias?" in rejected("model_name", "model4")
+    assert "did you mean bayes?" in rejected("y_posterior", "bayse")
+
+
+def test_auto_belongs_to_x_var_alone():
+    assert Config(x_var="auto").x_var == "auto"
+    assert "or auto" in rejected("x_var", "automatic")
+    for name in REAL.keys() - {"x_var"}:
+        rejected(name, "auto")
+
+
+@pytest.mark.parametrize("value", ["a/b", "../up", "two words", "new\nline", "semi;colon"])
+def test_extra_name_must_suit_a_folder(value):
+    assert "folder" in rejected("extra_name", value)
+
+
+def test_dataset_name_must_not_be_empty():
+    with pytest.raises(ValueError, match="dataset_name is empty"):
+        Config(dataset_name="")
+
+
+@pytest.mark.parametrize(
+    "clash",
+    [
+        dict(model_name="model5", y_prior="reversed", min_information=1.0),
+        dict(likelihood="bernoulli", x_var="auto"),
+    ],
+    ids=str,
+)
+def test_options_that_exclude_each_other(clash):
+    with pytest.raises(ValueError, match=r"min_information|x_var auto"):
+        Config(**clash)
+    for name in clash.keys() - {"model_name"}:
+        Config(**{key: value for key, value in clash.items() if key != name})
+
+
+def test_reversed_y_prior_does_not_concern_a_model_without_y():
+    assert Config(model_name="model1", y_prior="reversed", min_information=1.0)
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().z_dim = 4
+
+
+UNKNOWN = {
+    "from_dict": Config.from_dict,
+    "replace": lambda values: Config().replace(**values),
+    "preset": lambda values: preset("thesis", **values),
+}
+
+
+@pytest.mark.parametrize("build", UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_unknown_names_are_refused_with_a_suggestion(build):
+    with pytest.raises(ValueError, match=r"'zdim'.*did you mean 'z_dim'\?"):
+        build({"zdim": 3})
+    with pytest.raises(ValueError, match=r"'qqqq'.*the options are .*'z_dim'"):
+        build({"qqqq": 3})
+
+
+# --- names and presets, as the seed has them
+
+DEFAULTS = dict(
+    model_name="model1", dataset_name="MNIST", epochs=20, batch_size=64, x_var=0.1,
+    learning_rate=1e-3, z_dim=3, w_dim=3, num_clusters=10, hidden_dim=50, num_layers=2,
+    save_step=10, extra_name="",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_those_of_the_thesis(name):
+    assert getattr(Config(), name) == DEFAULTS[name]
+
+
+def test_corrected_behaviour_is_the_default():
+    config = Config()
+    assert (config.y_prior, config.mixture_density) == ("forward", "logsumexp")
+    assert (config.kl_weight, config.min_information, config.split) == (1.0, 0.0, "random")
+
+
+def test_kinds_of_models():
+    kinds = {name: Config(model_name=name) for name in MODEL_NAMES}
+    assert {n for n, c in kinds.items() if c.is_gmvae} == set(GMVAE_NAMES)
+    assert {n for n, c in kinds.items() if c.is_convolutional} == set(CONVOLUTIONAL_NAMES)
+
+
+RUN_NAMES = {
+    "model1_MNIST_20_01_3_50_2": dict(),
+    "model3_MNIST_20_01_3_50_2": dict(model_name="model3"),
+    "model2_FREY_20_01_3_50_2_night": dict(
+        model_name="model2", dataset_name="FREY", extra_name="night"
+    ),
+    "model4_bias_MNIST_20_01_3_7_50_2_10": dict(model_name="model4_bias", w_dim=7),
+    "model5_FREY_300_0001_10_2_64_3_12_a.b-c": dict(
+        model_name="model5", dataset_name="FREY", epochs=300, x_var=0.001, z_dim=10, w_dim=2,
+        hidden_dim=64, num_layers=3, num_clusters=12, extra_name="a.b-c",
+    ),
+    "model1_MNIST_20_auto_3_50_2": dict(x_var="auto"),
+    "model1_MNIST_20_000001_3_50_2": dict(x_var=1e-5),
+    "model1_my_digits_20_01_3_50_2": dict(dataset_name="some/folder/my digits.npz"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUN_NAMES)
+def test_run_names(name):
+    assert Config(**RUN_NAMES[name]).run_name == name
+
+
+THESIS = {  # z, w, hidden, layers, sigma, learning rate, K; w and K where the model has them
+    "model1": (10, None, 64, 3, 0.001, 1e-3, None),
+    "model2": (10, None, 64, 3, 0.001, 1e-3, None),
+    "model3": (2, None, 128, 2, 0.01, 1e-4, 10),
+    "model4_bias": (2, 2, 128, 2, 0.01, 1e-4, 10),
+    "model5": (10, 2, 64, 3, 0.001, 1e-3, 10),
+}
+COLUMNS = ("z_dim", "w_dim", "hidden_dim", "num_layers", "x_var", "learning_rate", "num_clusters")
+
+
+@pytest.mark.parametrize("dataset_name", ["MNIST", "FREY"])
+@pytest.mark.parametrize("model_name", MODEL_NAMES)
+def test_thesis_preset_is_the_thesis_table(model_name, dataset_name):
+    config = preset("thesis", model_name, dataset_name)
+    assert (config.model_name, config.dataset_name) == (model_name, dataset_name)
+    assert config.epochs == 300
+    for column, value in zip(COLUMNS, THESIS[model_name]):
+        assert value is None or getattr(config, column) == value, column
+    assert config.is_gmvae == (config.variance_bound == "thesis")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("model_name", MODEL_NAMES)
+def test_presets_take_changes(name, model_name):
+    config = preset(name, model_name, "FREY", epochs=7, hidden_dim=11, seed=3)
+    assert (config.model_name, config.dataset_name) == (model_name, "FREY")
+    assert (config.epochs, config.hidden_dim, config.seed) == (7, 11, 3)
+
+
+def test_smoke_preset_is_small():
+    config = preset("smoke", "model5")
+    assert config.epochs <= 2 and 0 < config.subset <= 1000
+
+
+@pytest.mark.parametrize(
+    "wrong", [("thesys",), ("thesis", "model6"), ("thesis", "model1", "")], ids=str
+)
+def test_presets_refuse_unknown_names(wrong):
+    with pytest.raises(ValueError, match="thesys|model6|dataset_name"):
+        preset(*wrong)
+
+
+# --- any valid configuration
+
+
+def valid(field):
+    """A strategy for the valid values of one field."""
+    meta = field.metadata
+    if meta["choices"]:
+        return st.sampled_from(meta["choices"])
+    if field.name == "extra_name":
+        return st.from_regex(r"[\w.\-]*", fullmatch=True)
+    if field.name == "dataset_name":
+        return st.sampled_from(["MNIST", "FREY", "MNIST5K"]) | st.text(min_size=1)
+    if isinstance(field.default, int):
+        return st.integers(meta["low"], meta["high"])
+    return st.floats(meta["low"], meta["high"]) | st.sampled_from([field.default, *meta["words"]])
+
+
+def compatible(values):
+    gmvae = values["model_name"] in GMVAE_NAMES
+    if gmvae and values["y_prior"] == "reversed":
+        values["min_information"] = 0.0
+    if values["likelihood"] == "bernoulli" and values["x_var"] == "auto":
+        values["x_var"] = 0.1
+    return values
+
+
+any_config = st.fixed_dictionaries({n: valid(f) for n, f in FIELDS.items()}).map(compatible)
+thorough = settings(max_examples=100, deadline=None, derandomize=True)
+
+
+@thorough
+@given(values=any_config)
+def test_configurations_survive_json(values):
+    config = Config(**values)
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.replace() == config
+
+
+@thorough
+@given(values=any_config)
+def test_run_names_are_one_plain_folder_name(values):
+    name = Config(**values).run_name
+    assert re.fullmatch(r"[\w.\-]+", name)
+    assert name.startswith(values["model_name"] + "_") and name.endswith(values["extra_name"])
