@@ -53,7 +53,9 @@ def figures(run: Run, data, num_imgs: int = 50) -> dict:
         "training_curves": plots.training_curves(run.history),
         "reconstructions_train": _reconstructions(run, data.train, num_imgs, "training images"),
         "reconstructions_test": _reconstructions(run, data.test, num_imgs, "test images"),
-        "samples": plots.image_grid(_sample(run, num_imgs), title="samples of p(x)"),
+        "samples": plots.image_grid(
+            _sample(run, num_imgs), cols=min(10, num_imgs), title="samples of p(x)"
+        ),
         "samples_5x5": plots.image_grid(_sample(run, 25), rows=5, cols=5),
     }
     found |= _latent_maps(run, data.test)
