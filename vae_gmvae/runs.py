@@ -288,8 +288,8 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         raise FileNotFoundError(f"no weights at {path}: train the run first")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name.replace("|", "/"): file[name] for name in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name.replace("|", "/"): archive[name] for name in archive.files}
     except DAMAGED as error:
         raise ValueError(f"{path} is damaged ({error}): {WAY_OUT}") from error
 
