@@ -1,0 +1,386 @@
+"""Runs on disk: files that are whole or absent, damage that is found, nothing overwritten."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toys
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vae_gmvae import runs
+from vae_gmvae.config import Config
+from vae_gmvae.training import compiled_model
+
+ARRAYS = {
+    "encoder_z/mean/kernel": np.arange(6, dtype="float32").reshape(2, 3),
+    "0001": np.array(3, "int32"),
+    "seed": np.array([1, 2], "uint32"),
+}
+CONFIG = toys.tiny("model1")
+FULL = Path("/dev/full")
+needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+WRITERS = {
+    "weights.npz": lambda path, n: runs.save_arrays(path, {"a": np.full(10_000, n)}),
+    "info.json": lambda path, n: runs.write_json(path, {"a": n}),
+    "history.csv": lambda path, n: runs.write_history(path, {"epoch": [n]}),
+}
+every_writer = pytest.mark.parametrize("name", WRITERS)
+
+
+def silent(message):
+    pass
+
+
+def listing(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def start(folder, config=CONFIG, say=silent):
+    runs.create(folder, config, toys.SHAPE, {"keras": "3"}, say=say)
+
+
+# --- files that are whole or absent
+
+
+def partial(path) -> Path:
+    """The file beside `path` that this process would write first."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+@every_writer
+def test_a_file_is_written_beside_its_place_and_then_renamed(tmp_path, monkeypatch, name):
+    path, seen = tmp_path / name, []
+    WRITERS[name](path, 1)
+    old, replace = path.read_bytes(), os.replace
+
+    def watch(source, target):
+        assert (Path(source), Path(target)) == (partial(path), path)
+        assert path.read_bytes() == old
+        seen.append(Path(source).read_bytes())
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watch)
+    WRITERS[name](path, 2)
+    assert seen == [path.read_bytes()] and seen != [old]
+    assert listing(tmp_path) == [name]
+
+
+@needs_full_disk
+@every_writer
+def test_a_full_disk_is_named_and_the_old_file_stays(tmp_path, name):
+    path = tmp_path / name
+    WRITERS[name](path, 1)
+    old = path.read_bytes()
+    partial(path).symlink_to(FULL)
+    with pytest.raises(OSError, match=f"{name}.*No space left on device.*make room") as caught:
+        WRITERS[name](path, 2)
+    assert str(path) in str(caught.value) and type(caught.value) is OSError
+    assert path.read_bytes() == old
+    assert listing(tmp_path) == [name]
+
+
+def test_an_error_or_an_interruption_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    runs.write_json(path, {"a": 1})
+    with pytest.raises(KeyboardInterrupt), runs.atomic(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert runs.read_json(path) == {"a": 1}
+    assert listing(tmp_path) == ["a.json"]
+
+
+@every_writer
+def test_a_file_in_place_of_the_folder_is_named(tmp_path, name):
+    (tmp_path / "taken").write_text("not a folder")
+    for path in (tmp_path / "taken" / name, tmp_path / "taken" / "below" / name):
+        with pytest.raises(OSError, match="could not be written.*choose another folder") as caught:
+            WRITERS[name](path, 1)
+        assert str(path) in str(caught.value)
+    assert (tmp_path / "taken").read_text() == "not a folder"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no read-only /proc on this system")
+def test_an_unwritable_folder_is_named():
+    with pytest.raises(OSError, match="/proc/runs/here/config.json could not be written"):
+        start(Path("/proc/runs/here"))
+
+
+# --- arrays
+
+
+def test_arrays_come_back_as_they_were(tmp_path):
+    runs.save_arrays(tmp_path / "a.npz", ARRAYS)
+    found = runs.load_arrays(tmp_path / "a.npz")
+    assert list(found) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+
+
+def equal(found) -> bool:
+    return all(
+        found[name].dtype == ARRAYS[name].dtype and np.array_equal(found[name], ARRAYS[name])
+        for name in found
+    )
+
+
+def test_every_flipped_bit_is_found_or_harmless(tmp_path):
+    """What is loaded is right; a cut directory may drop the last arrays, never the first."""
+    runs.save_arrays(tmp_path / "a.npz", ARRAYS)
+    whole, path, refused = (tmp_path / "a.npz").read_bytes(), tmp_path / "b.npz", 0
+    for bit in range(8 * len(whole)):
+        torn = bytearray(whole)
+        torn[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(torn)
+        try:
+            found = runs.load_arrays(path)
+        except ValueError as error:
+            assert str(path) in str(error) and "damaged" in str(error)
+            refused += 1
+        else:
+            assert equal(found) and list(found) == list(ARRAYS)[: len(found)], bit
+    assert refused > 4 * len(whole)
+
+
+def test_every_truncation_is_found(tmp_path):
+    runs.save_arrays(tmp_path / "a.npz", ARRAYS)
+    whole, path = (tmp_path / "a.npz").read_bytes(), tmp_path / "b.npz"
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="b.npz is damaged .*: put back a copy"):
+            runs.load_arrays(path)
+
+
+class Trap:
+    def __reduce__(self):
+        return os.mkdir, ("trapped",)
+
+
+def test_pickled_objects_are_never_loaded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("trap.npz", a=np.array([Trap()], dtype=object))
+    with pytest.raises(ValueError, match="trap.npz"):
+        runs.load_arrays(Path("trap.npz"))
+    assert listing(tmp_path) == ["trap.npz"]
+
+
+def test_missing_weights_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no weights at .*best.npz: train the run first"):
+        runs.load_arrays(tmp_path / "best.npz")
+
+
+# --- json and csv
+
+
+@pytest.mark.parametrize("content", [b"", b'{"config":', b"\xff", b"[1]", b"3", b"{}"], ids=str)
+def test_damaged_json_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    for read in (runs.load_run, lambda folder: runs.check_same(CONFIG, folder)):
+        with pytest.raises(ValueError, match=re.escape(f"{tmp_path}/config.json is damaged")):
+            read(tmp_path)
+
+
+columns = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(values=columns)
+def test_history_comes_back_to_the_last_bit(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("history") / "history.csv"
+    history = {"epoch": [*range(1, len(values) + 1)], "elbo": values}
+    runs.write_history(path, history)
+    found = runs.read_history(path)
+    assert found == history and list(found) == list(history)
+    assert all(type(epoch) is int for epoch in found["epoch"])
+    assert all(type(value) is float for value in found["elbo"])
+
+
+def test_a_run_without_history_has_none(tmp_path):
+    assert runs.read_history(tmp_path / "history.csv") == {}
+    runs.write_history(tmp_path / "history.csv", {})
+    assert runs.read_history(tmp_path / "history.csv") == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"epoch,elbo\n1,-2\n2", b"epoch\none", b"\xff"], ids=str)
+def test_a_damaged_history_is_named(tmp_path, content):
+    (tmp_path / "history.csv").write_bytes(content)
+    with pytest.raises(ValueError, match="history.csv is damaged"):
+        runs.read_history(tmp_path / "history.csv")
+
+
+# --- weights and states of a model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return compiled_model(CONFIG, toys.SHAPE)
+
+
+def test_weights_leave_out_the_generators_and_the_state_has_all(model):
+    weights, state = runs.get_weights(model), runs.get_state(model)
+    assert weights.keys() == {v.path for v in model.weights}
+    assert not any("seed_generator" in path for path in weights)
+    everything = {v.path for v in (*model.variables, *model.optimizer.variables)}
+    assert any("noise" in path for path in everything)
+    assert any("velocity" in path for path in everything)
+    assert len(state) == len(everything) > len(weights)
+
+
+@pytest.mark.parametrize("option", ["hidden_dim", "z_dim"])
+def test_weights_of_another_configuration_are_refused(model, option):
+    other = toys.toy("model1", **{option: 5})
+    with pytest.raises(ValueError, match="kernel .*model1 is of shape .* another configuration"):
+        runs.set_weights(model, runs.get_weights(other))
+
+
+def test_weights_of_another_model_are_refused(model):
+    with pytest.raises(ValueError, match="of model4_bias is missing, expected"):
+        runs.set_weights(toys.toy("model4_bias"), runs.get_weights(model))
+
+
+def test_a_state_for_images_of_another_size_is_refused_whole(model):
+    other = compiled_model(CONFIG, (8, 9, 1))
+    before = runs.get_state(other)
+    with pytest.raises(ValueError, match=r"does not fit model1 on images of shape \(8, 9, 1\)"):
+        runs.set_state(other, runs.get_state(model))
+    for name, array in runs.get_state(other).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def leg(epochs: int, target=9) -> runs.Leg:
+    return runs.Leg(0, target, {"epoch": [*range(1, epochs + 1)], "val_elbo": [0.1] * epochs})
+
+
+def save_states(folder, model, *epochs):
+    """Saves a state for each of the epochs; the noise's seed then tells them apart."""
+    for epoch in epochs:
+        model.noise_seed.state.assign([epoch, 0])
+        runs.save_state(folder, model, leg(epoch))
+
+
+def test_the_newest_two_states_are_kept(tmp_path, model):
+    save_states(tmp_path, model, 8, 9, 10, 11)
+    assert [path.name for path in runs.states(tmp_path)] == ["state-000011.npz", "state-000010.npz"]
+    found = runs.load_state(tmp_path, model)
+    assert found == leg(11)
+    assert int(model.noise_seed.state[0]) == 11
+
+
+def test_no_state_is_none(tmp_path, model):
+    assert runs.load_state(tmp_path, model) is None
+
+
+def tear(path, how):
+    content = path.read_bytes()
+    if isinstance(how, float):
+        path.write_bytes(content[: int(how * len(content))])
+    else:
+        place = len(content) // 2
+        path.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+
+
+@pytest.mark.parametrize("how", [0.0, 0.01, 0.3, 0.7, 0.999, "bit"])
+def test_a_torn_state_falls_back_to_the_one_before_and_says_so(tmp_path, model, how):
+    save_states(tmp_path, model, 3, 4)
+    tear(tmp_path / "state-000004.npz", how)
+    said = []
+    assert runs.load_state(tmp_path, model, said.append) == leg(3)
+    assert int(model.noise_seed.state[0]) == 3
+    assert said == [f"{tmp_path}/state-000004.npz is damaged: falling back to the one before"]
+
+
+def test_a_state_without_its_leg_is_damaged(tmp_path, model):
+    save_states(tmp_path, model, 3, 4)
+    arrays = runs.load_arrays(tmp_path / "state-000004.npz")
+    assert list(arrays)[-1] == "leg"  # so that a directory cut short misses it
+    del arrays["leg"]
+    runs.save_arrays(tmp_path / "state-000004.npz", arrays)
+    assert runs.load_state(tmp_path, model, silent) == leg(3)
+
+
+def test_when_every_state_is_torn_the_ways_out_are_named(tmp_path, model):
+    save_states(tmp_path, model, 3, 4)
+    for path in runs.states(tmp_path):
+        tear(path, 0.5)
+    with pytest.raises(ValueError, match=f"every checkpoint in {tmp_path} is damaged: .*--restore"):
+        runs.load_state(tmp_path, model, silent)
+    assert len(runs.states(tmp_path)) == 2
+
+
+# --- a run's folder
+
+
+def test_a_new_run_is_described(tmp_path):
+    start(tmp_path / "below" / "run")
+    info = json.loads((tmp_path / "below" / "run" / "config.json").read_text())
+    assert Config.from_dict(info["config"]) == CONFIG
+    assert info["image_shape"] == [8, 8, 1] and info["versions"] == {"keras": "3"}
+
+
+def test_a_run_of_the_same_name_is_kept_whole(tmp_path):
+    """Also beside names that only look like numbers."""
+    for name in ("run~old", "run~", "run~2"):
+        (tmp_path / name).mkdir()
+    said = []
+    for text in ("first", "second", "third"):
+        start(tmp_path / "run", say=said.append)
+        (tmp_path / "run" / "best.npz").write_text(text)
+    assert listing(tmp_path) == ["run", "run~", "run~1", "run~2", "run~3", "run~old"]
+    kept = {name: (tmp_path / name / "best.npz").read_text() for name in ("run~1", "run~3", "run")}
+    assert kept == {"run~1": "first", "run~3": "second", "run": "third"}
+    assert len(said) == 2 and f"kept as {tmp_path}/run~1" in said[0]
+
+
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=f"{tmp_path} is not empty and not a run: choose another"):
+        start(tmp_path)
+    assert listing(tmp_path) == ["notes.txt"]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    start(tmp_path)
+    assert listing(tmp_path) == ["config.json"]
+
+
+def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path, model):
+    for sweep in (start, lambda folder: runs.load_state(folder, model)):
+        (tmp_path / ".config.json.123.partial").write_bytes(b"{")
+        sweep(tmp_path)
+        assert listing(tmp_path) == ["config.json"]
+
+
+def test_restoring_where_no_run_is_names_those_that_are(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/one: there is no run at all; train"):
+        runs.check_same(CONFIG, tmp_path / "one")
+    start(tmp_path / "two")
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/one: the runs there are two; train"):
+        runs.check_same(CONFIG, tmp_path / "one")
+
+
+def test_what_differs_between_configurations_is_named(tmp_path):
+    start(tmp_path)
+    runs.check_same(CONFIG, tmp_path)
+    runs.check_same(CONFIG.replace(epochs=3, patience=1, save_step=2), tmp_path)
+    fields = {"z_dim": 7, "seed": 3, "x_var": "auto", "learning_rate": 0.5, "dropout": 0.1}
+    with pytest.raises(ValueError) as caught:
+        runs.check_same(CONFIG.replace(**fields), tmp_path)
+    for name, value in fields.items():
+        assert f"{name} {getattr(CONFIG, name)!r} there, {value!r} asked for" in str(caught.value)
+    assert str(tmp_path) in str(caught.value) and "batch_size" not in str(caught.value)
+
+
+def test_metrics_and_the_end_of_a_run_are_kept(tmp_path):
+    run = runs.Run(CONFIG, None, {"epoch": [1, 2]}, folder=tmp_path)
+    assert runs.finished_epochs(tmp_path) == 0
+    run.finish()
+    assert runs.finished_epochs(tmp_path) == run.epochs_done == 2
+    run.save_metrics({"elbo": -3.5})
+    run.save_metrics({"elbo": -4.5}, tmp_path / "results")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"elbo": -3.5}
+    assert json.loads((tmp_path / "results" / "metrics.json").read_text()) == {"elbo": -4.5}
+    assert run.metrics == {"elbo": -4.5}
