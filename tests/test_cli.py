@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -53,13 +54,30 @@ TINY = "--epochs 1 --batch_size 8 --hidden_dim 8 --K_clusters 3 --num_samples 3 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty working directory with own images: 60 of 8 x 8, labels 0 to 2."""
+    """A working directory with nothing but own images: 60 of 8 x 8, labels 0 to 2."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
     x = np.uint8(rng.integers(0, 80, (60, 8, 8)) + 80 * labels[:, None, None])
     np.savez("own.npz", x=x, labels=labels)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Where `trained` keeps its run from test to test."""
+    return tmp_path_factory.mktemp("kept") / "saved_models"
+
+
+@pytest.fixture
+def trained(folder, kept):
+    """The working directory with a trained run, model1_own_1_01_3_8_2."""
+    if not kept.exists():
+        assert run("--summary 0") == 0
+        shutil.copytree("saved_models", kept)
+    else:
+        shutil.copytree(kept, "saved_models")
+    return folder
 
 
 def run(text: str) -> int:
@@ -130,34 +148,33 @@ def test_generate_writes_the_figures_of_the_thesis(folder, model_name):
     assert metrics["epochs"] == 1 and np.isfinite(metrics["elbo"])
 
 
-def test_restore_without_training_gives_the_same_metrics(folder, capsys):
-    assert run("--generate 1 --summary 0") == 0
-    (path,) = (folder / "results").glob("*/metrics.json")
+def test_restore_without_training_gives_the_same_metrics(trained):
+    assert run("--train 0 --restore 1 --generate 1") == 0
+    (path,) = (trained / "results").glob("*/metrics.json")
     first = path.read_text()
     path.unlink()
     assert run("--train 0 --restore 1 --generate 1") == 0
     assert path.read_text() == first
 
 
-def test_restore_trains_more_epochs_and_summary_writes_logs(folder):
-    assert run("") == 0
+def test_restore_trains_more_epochs_and_summary_writes_logs(trained):
     assert run("--restore 1") == 0
-    (checkpoint,) = (folder / "saved_models").iterdir()
+    (checkpoint,) = (trained / "saved_models").iterdir()
     history = (checkpoint / "history.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in history] == ["epoch", "1", "2"]
-    (logs,) = (folder / "logdir").iterdir()
+    (logs,) = (trained / "logdir").iterdir()
     assert {path.name for path in logs.iterdir()} == {"train", "valid", "embed"}
 
 
-def test_plot_without_a_display_says_where_the_figures_are(folder, capsys):
-    assert run("--plot 1 --summary 0") == 0
+def test_plot_without_a_display_says_where_the_figures_are(trained, capsys):
+    assert run("--plot 1 --train 0 --restore 1") == 0
     assert "no display" in capsys.readouterr().out
-    assert list((folder / "results").glob("*/samples.png"))
+    assert list((trained / "results").glob("*/samples.png"))
 
 
-def test_a_second_run_of_a_name_keeps_the_first(folder, capsys):
-    assert run("--summary 0") == 0 and run("--summary 0") == 0
-    names = sorted(path.name for path in (folder / "saved_models").iterdir())
+def test_a_second_run_of_a_name_keeps_the_first(trained, capsys):
+    assert run("--summary 0") == 0
+    names = sorted(path.name for path in (trained / "saved_models").iterdir())
     assert names == ["model1_own_1_01_3_8_2", "model1_own_1_01_3_8_2~1"]
     assert "kept as" in capsys.readouterr().out
 
@@ -196,20 +213,18 @@ def test_bad_input_gets_one_message_and_exit_code_2(folder, capsys, arguments):
     assert code == 2
     assert BAD[arguments] in error
     assert "Traceback" not in error
-    assert not (folder / "results").exists() and not (folder / "saved_models").exists()
+    assert not list(folder.glob("*/*")), "no run and no result was begun"
 
 
-def test_restore_with_another_configuration_names_what_differs(folder, capsys):
-    assert run("--summary 0") == 0
-    (checkpoint,) = (folder / "saved_models").iterdir()
+def test_restore_with_another_configuration_names_what_differs(trained, capsys):
+    (checkpoint,) = (trained / "saved_models").iterdir()
     before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
     assert run("--restore 1 --seed 3") == 2
     assert "seed 0 there, 3 asked for" in capsys.readouterr().err
     assert before == {path.name: path.read_bytes() for path in checkpoint.iterdir()}
 
 
-def test_restore_of_another_number_of_epochs_names_the_runs_that_exist(folder, capsys):
-    assert run("--summary 0") == 0
+def test_restore_of_another_number_of_epochs_names_the_runs_that_exist(trained, capsys):
     assert run("--restore 1 --epochs 7") == 2
     assert "model1_own_1_01_3_8_2" in capsys.readouterr().err
 

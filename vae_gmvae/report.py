@@ -1,11 +1,12 @@
 """The figures and the metrics of a trained run: the least that each model's results must show."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 from vae_gmvae import evaluation, plots
-from vae_gmvae.runs import Run
+from vae_gmvae.runs import Run, write_json
 
 MAPPED = 600  # test images on the latent maps
 PER_CLUSTER = 25  # images of each cluster's 5 x 5 grid
@@ -14,6 +15,8 @@ KINDS = {"model3": "mixture", "model4_bias": "gmvae", "model5": "gmvae"}
 
 def report(run: Run, data, folder, *, num_imgs=50, num_samples=200, say=print) -> list[Path]:
     """Evaluates the run on the test set; writes its figures and metrics.json to `folder`.
+
+    The run's own folder gets a copy of metrics.json.
 
     Args:
         run: a trained run.
@@ -34,7 +37,10 @@ def report(run: Run, data, folder, *, num_imgs=50, num_samples=200, say=print) -
     metrics = evaluation.evaluate(
         run.model, data.test, num_samples=num_samples, seed=run.config.seed
     )
-    run.save_metrics({"epochs": run.epochs_done} | metrics, folder)
+    metrics = {"epochs": run.epochs_done} | metrics
+    run.metrics = {name: _finite_or_none(value) for name, value in metrics.items()}
+    for place in filter(None, (folder, run.folder)):
+        write_json(place / "metrics.json", run.metrics)
     paths = []
     for name, figure in figures(run, data, num_imgs).items():
         paths.append(folder / f"{name}.png")
@@ -42,14 +48,17 @@ def report(run: Run, data, folder, *, num_imgs=50, num_samples=200, say=print) -
     return paths
 
 
+def _finite_or_none(value):
+    """JSON has no infinity and no NaN: null stands for both."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def figures(run: Run, data, num_imgs: int = 50) -> dict:
     """The run's figures by name; `run.metrics` holds its evaluation."""
     kind = KINDS.get(run.config.model_name, "vae")
-    terms = {name: run.metrics[name] for name in run.model.Terms._fields}
     found = {
         "graphical_model": plots.graphical_model(kind),
         "elbo_equation": plots.elbo_equation(kind),
-        "elbo_breakdown": plots.elbo_breakdown(terms),
         "training_curves": plots.training_curves(run.history),
         "reconstructions_train": _reconstructions(run, data.train, num_imgs, "training images"),
         "reconstructions_test": _reconstructions(run, data.test, num_imgs, "test images"),
@@ -58,6 +67,9 @@ def figures(run: Run, data, num_imgs: int = 50) -> dict:
         ),
         "samples_5x5": plots.image_grid(_sample(run, 25), rows=5, cols=5),
     }
+    terms = {name: run.metrics[name] for name in run.model.Terms._fields}
+    if None not in terms.values():  # a term that is not finite has no bar
+        found["elbo_breakdown"] = plots.elbo_breakdown(terms)
     found |= _latent_maps(run, data.test)
     if kind != "vae":
         found |= _clusters(run, data.test)

@@ -50,11 +50,6 @@ class Run:
         """Marks the run as finished: restoring it trains more epochs."""
         write_json(self.folder / "finished.json", {"epochs_done": self.epochs_done})
 
-    def save_metrics(self, metrics: dict, folder: Path | None = None):
-        """Keeps `metrics` and writes metrics.json to `folder`, by default the run's own."""
-        self.metrics = metrics
-        write_json((folder or self.folder) / "metrics.json", metrics)
-
 
 def load_run(folder, weights: str = "best") -> Run:
     """The run in `folder` with the weights of best.npz, last.npz or weights-<epoch>.npz.

@@ -1,0 +1,62 @@
+"""The report of a run: what lies in its files, also when a term is not finite."""
+
+import json
+
+import numpy as np
+import pytest
+from toys import SHAPE, images, toy
+
+from vae_gmvae.data import Dataset, Split
+from vae_gmvae.report import report
+from vae_gmvae.runs import Run
+
+
+@pytest.fixture
+def data():
+    labels = np.arange(12) % 3
+    parts = (Split(images(12, SHAPE, seed), labels) for seed in range(3))
+    return Dataset("toy", *parts, source="a test")
+
+
+def one_epoch(model) -> Run:
+    history = {"epoch": [1], "elbo": [-2.0], "val_elbo": [-3.0]}
+    history |= {name: [1.0] for term in model.Terms._fields for name in (term, f"val_{term}")}
+    return Run(model.config, model, history)
+
+
+def read(path):
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_the_same_run_gives_the_same_files(tmp_path, data):
+    run = one_epoch(toy("model4_bias"))
+    for name in ("first", "second"):
+        report(run, data, tmp_path / name, num_imgs=4, num_samples=2, say=lambda text: None)
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("first", "second")
+    )
+    assert first == second
+    assert read(tmp_path / "first" / "metrics.json") == run.metrics
+
+
+def test_the_run_keeps_a_copy_of_its_metrics(tmp_path, data):
+    run = one_epoch(toy("model1"))
+    run.folder = tmp_path / "run"
+    report(run, data, tmp_path / "result", num_imgs=4, num_samples=2, say=lambda text: None)
+    assert read(tmp_path / "run" / "metrics.json") == read(tmp_path / "result" / "metrics.json")
+
+
+def test_a_term_that_is_not_finite_is_null_and_has_no_bar(tmp_path, data):
+    model = toy("model3", mixture_density="naive")
+    for head in ("mean/kernel", "mean/bias"):  # codes so far out that every density underflows
+        (weight,) = [w for w in model.weights if w.path.endswith(f"encoder_z_{head}")]
+        weight.assign(np.full(weight.shape, 1e3))
+    paths = report(one_epoch(model), data, tmp_path, num_imgs=4, num_samples=2, say=print)
+    metrics = read(tmp_path / "metrics.json")
+    assert metrics["z_prior"] is None and np.isfinite(metrics["reconstruction"])
+    names = {path.stem for path in paths}
+    assert "elbo_breakdown" not in names and "training_curves" in names
