@@ -5,6 +5,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,6 +67,18 @@ def test_numbers_take_nothing_else(name, value):
 def test_whole_values_of_a_number_become_floats(name):
     value = 1 if FIELDS[name].metadata["high"] >= 1 else 0
     assert type(getattr(Config(**{name: value}), name)) is float
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    config = Config(z_dim=np.int64(4), x_var=np.float32(0.5))
+    assert (type(config.z_dim), type(config.x_var)) == (int, float)
+    assert (config.z_dim, config.x_var) == (4, 0.5)
+
+
+@pytest.mark.parametrize("flag, name", [("sigma", "x_var"), ("K_clusters", "num_clusters")])
+def test_a_flag_as_an_option_is_told_its_name(flag, name):
+    with pytest.raises(ValueError, match=f"unknown option '{flag}': did you mean '{name}'"):
+        preset("thesis", **{flag: 2})
 
 
 @pytest.mark.parametrize("name", CHOICES)

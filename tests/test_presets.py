@@ -41,6 +41,9 @@ RUN_NAMES = {
     ),
     "model1_MNIST_20_auto_3_50_2": dict(x_var="auto"),
     "model1_MNIST_20_000001_3_50_2": dict(x_var=1e-5),
+    "model1_MNIST_20_15_3_50_2": dict(x_var=1.5),
+    "model1_MNIST_20_150_3_50_2": dict(x_var=15),
+    "model1_set_1_20_01_3_50_2": dict(dataset_name="folders/set.1"),
     "model1_my_digits_20_01_3_50_2": dict(dataset_name="some/folder/my digits.npz"),
 }  # fmt: skip
 

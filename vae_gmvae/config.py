@@ -5,6 +5,7 @@ Each field carries its help text, its range and its group; the command line is d
 
 import dataclasses
 import difflib
+import numbers
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,8 @@ class Config:
         low=0.0, high=1e6)
     kl_warmup: int = _option(0, OBJECTIVE, "epochs over which that weight rises from 0", low=0)
     min_information: float = _option(0.0, OBJECTIVE,
-        "nats of z_prior (GMVAE: y_prior) that the loss does not punish", low=0.0, high=1e6)
+        "nats of z_prior (GMVAE: y_prior) per image that the loss does not punish",
+        low=0.0, high=1e6)
 
     save_step: int = _option(10, FILES, "keep the weights of every this many epochs", low=1)
     extra_name: str = _option("", FILES, "extra name to identify the run")
@@ -130,7 +132,7 @@ class Config:
         sigma is written without its dot; only a GMVAE has w and K in its name.
         """
         sigma = self.x_var if self.x_var == "auto" else _plain(self.x_var).replace(".", "")
-        dataset = re.sub(r"[^\w\-]", "_", Path(self.dataset_name).stem)
+        dataset = re.sub(r"[^\w\-]", "_", Path(self.dataset_name).name.removesuffix(".npz"))
         style = [self.w_dim] if self.is_gmvae else []
         clusters = [self.num_clusters] if self.is_gmvae else []
         extra = [self.extra_name] if self.extra_name else []
@@ -152,15 +154,18 @@ class Config:
 
 
 def _plain(number: float) -> str:
-    """0.001 -> '0.001', never '1e-3'."""
-    return f"{number:.12f}".rstrip("0").rstrip(".")
+    """0.001 -> '0.001', never '1e-3'; 1.0 keeps its zero."""
+    digits = f"{number:.12f}".rstrip("0")
+    return f"{digits}0" if digits.endswith(".") else digits
 
 
 def _known(values: dict) -> dict:
-    names = [option.name for option in dataclasses.fields(Config)]
+    options = dataclasses.fields(Config)
+    names = [option.name for option in options]
+    of_flag = {option.metadata["flag"]: option.name for option in options}
     for name in values:
         if name not in names:
-            near = _nearest(name, names)
+            near = of_flag.get(name) or _nearest(name, names)
             hint = f": did you mean {near!r}?" if near else f"; the options are {names}"
             raise ValueError(f"unknown option {name!r}{hint}")
     return values
@@ -197,13 +202,13 @@ def _checked_text(option, value):
 def _checked_number(option, value):
     whole = isinstance(option.default, int)
     allowed = _allowed(option.metadata, "whole number" if whole else "number")
-    valid = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not valid or value != value:
+    kind = numbers.Integral if whole else numbers.Real  # NumPy's numbers are welcome
+    if not isinstance(value, kind) or isinstance(value, bool) or value != value:
         raise ValueError(f"{option.name} is {value!r}: it must be a {allowed}")
     low, high = option.metadata["low"], option.metadata["high"]
     if (low is not None and value < low) or (high is not None and value > high):
         raise ValueError(f"{option.name} is {value!r}: it must be a {allowed}")
-    return value if whole else float(value)
+    return int(value) if whole else float(value)
 
 
 def _allowed(meta, kind: str) -> str:

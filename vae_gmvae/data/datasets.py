@@ -116,7 +116,7 @@ def _load_own(name: str | os.PathLike, seed: int, split: str) -> Dataset:
             f"{MIN_IMAGES} images of {formats.MIN_SIDE}x{formats.MIN_SIDE} are needed."
         )
     indices = split_indices(len(x), seed, split)
-    return divide(path.resolve().stem, x, labels, indices, str(path))
+    return divide(path.resolve().name.removesuffix(".npz"), x, labels, indices, str(path))
 
 
 def _unknown(path: Path) -> Exception:
