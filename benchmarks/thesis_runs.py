@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_gmvae import preset, runs
+from vae_gmvae import preset, storage
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "thesis_runs.json"
@@ -60,16 +60,16 @@ def run(pair: str, checkpoints: Path, results: Path) -> dict:
     if not (folder / "finished.json").exists():
         folders = ["--checkpoint_dir", str(checkpoints), "--result_dir", str(results)]
         subprocess.run([*command(pair, (folder / "config.json").exists()), *folders], check=True)
-    return result(folder, runs.read_json(results / name / "metrics.json"))
+    return result(folder, storage.read_json(results / name / "metrics.json"))
 
 
 def result(folder: Path, metrics: dict) -> dict:
     """What is kept of a run: its configuration, versions, epochs, seconds and test metrics."""
-    history = runs.read_history(folder / "history.csv")
+    history = storage.read_history(folder / "history.csv")
     validation = history["val_elbo"]
     tenth = max(1, len(validation) // 10)
     return {
-        **runs.read_json(folder / "config.json"),
+        **storage.read_json(folder / "config.json"),
         "best_epoch": history["epoch"][int(np.argmax(validation))],
         "seconds": round(sum(history["seconds"])),
         "last_tenth_gain": max(validation) - max(validation[:-tenth]),
@@ -106,7 +106,7 @@ def _row(pair: str, found: dict) -> str:
 
 def update(results: dict[str, dict]):
     """Writes the results file, and its table into README.md."""
-    runs.write_json(RESULTS, results)
+    storage.write_json(RESULTS, results)
     text = README.read_text()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]

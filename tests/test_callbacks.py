@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import toys
 
-from vae_gmvae import callbacks, runs
+from vae_gmvae import callbacks, runs, storage
 
 CONFIG = toys.tiny("model1")
 
@@ -162,7 +162,7 @@ def test_history_gets_a_row_for_every_epoch(monkeypatch):
 
 def test_the_state_is_written_last_and_the_best_weights_when_they_are(tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(runs, "atomic", lambda path: recorded(path, written))
+    monkeypatch.setattr(storage, "atomic", lambda path: recorded(path, written))
     model, seen = toys.shared("model1", save_step=2), history()
     model.compile()
     model.optimizer.build(model.trainable_variables)

@@ -28,11 +28,12 @@ MAY_IMPORT = {
     "plots": set(),
     "logs": set(),
     "models": {"config", "distributions", "networks"},
-    "runs": {"config", "models"},
-    "callbacks": {"config", "models", "runs"},
-    "training": {"callbacks", "config", "logs", "models", "runs"},
+    "storage": set(),
+    "runs": {"config", "models", "storage"},
+    "callbacks": {"config", "models", "runs", "storage"},
+    "training": {"callbacks", "config", "logs", "models", "runs", "storage"},
     "evaluation": {"distributions"},
-    "report": {"evaluation", "plots", "runs"},
+    "report": {"evaluation", "plots", "runs", "storage"},
     "widgets": {"models", "runs"},
 }
 LIBRARY = set(MAY_IMPORT) - {"widgets"}

@@ -11,7 +11,7 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vae_gmvae import runs
+from vae_gmvae import runs, storage
 from vae_gmvae.config import Config
 from vae_gmvae.training import compiled_model
 
@@ -24,9 +24,9 @@ CONFIG = toys.tiny("model1")
 FULL = Path("/dev/full")
 needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
 WRITERS = {
-    "weights.npz": lambda path, n: runs.save_arrays(path, {"a": np.full(10_000, n)}),
-    "info.json": lambda path, n: runs.write_json(path, {"a": n}),
-    "history.csv": lambda path, n: runs.write_history(path, {"epoch": [n]}),
+    "weights.npz": lambda path, n: storage.save_arrays(path, {"a": np.full(10_000, n)}),
+    "info.json": lambda path, n: storage.write_json(path, {"a": n}),
+    "history.csv": lambda path, n: storage.write_history(path, {"epoch": [n]}),
 }
 every_writer = pytest.mark.parametrize("name", WRITERS)
 
@@ -85,11 +85,11 @@ def test_a_full_disk_is_named_and_the_old_file_stays(tmp_path, name):
 
 def test_an_error_or_an_interruption_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.json"
-    runs.write_json(path, {"a": 1})
-    with pytest.raises(KeyboardInterrupt), runs.atomic(path) as file:
+    storage.write_json(path, {"a": 1})
+    with pytest.raises(KeyboardInterrupt), storage.atomic(path) as file:
         file.write(b"half")
         raise KeyboardInterrupt
-    assert runs.read_json(path) == {"a": 1}
+    assert storage.read_json(path) == {"a": 1}
     assert listing(tmp_path) == ["a.json"]
 
 
@@ -113,8 +113,8 @@ def test_an_unwritable_folder_is_named():
 
 
 def test_arrays_come_back_as_they_were(tmp_path):
-    runs.save_arrays(tmp_path / "a.npz", ARRAYS)
-    found = runs.load_arrays(tmp_path / "a.npz")
+    storage.save_arrays(tmp_path / "a.npz", ARRAYS)
+    found = storage.load_arrays(tmp_path / "a.npz")
     assert list(found) == list(ARRAYS)
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(found[name], array)
@@ -130,14 +130,14 @@ def equal(found) -> bool:
 
 def test_every_flipped_bit_is_found_or_harmless(tmp_path):
     """What is loaded is right; a cut directory may drop the last arrays, never the first."""
-    runs.save_arrays(tmp_path / "a.npz", ARRAYS)
+    storage.save_arrays(tmp_path / "a.npz", ARRAYS)
     whole, path, refused = (tmp_path / "a.npz").read_bytes(), tmp_path / "b.npz", 0
     for bit in range(8 * len(whole)):
         torn = bytearray(whole)
         torn[bit // 8] ^= 1 << bit % 8
         path.write_bytes(torn)
         try:
-            found = runs.load_arrays(path)
+            found = storage.load_arrays(path)
         except ValueError as error:
             assert str(path) in str(error) and "damaged" in str(error)
             refused += 1
@@ -147,12 +147,12 @@ def test_every_flipped_bit_is_found_or_harmless(tmp_path):
 
 
 def test_every_truncation_is_found(tmp_path):
-    runs.save_arrays(tmp_path / "a.npz", ARRAYS)
+    storage.save_arrays(tmp_path / "a.npz", ARRAYS)
     whole, path = (tmp_path / "a.npz").read_bytes(), tmp_path / "b.npz"
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
         with pytest.raises(ValueError, match="b.npz is damaged .*: put back a copy"):
-            runs.load_arrays(path)
+            storage.load_arrays(path)
 
 
 class Trap:
@@ -164,13 +164,13 @@ def test_pickled_objects_are_never_loaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("trap.npz", a=np.array([Trap()], dtype=object))
     with pytest.raises(ValueError, match="trap.npz"):
-        runs.load_arrays(Path("trap.npz"))
+        storage.load_arrays(Path("trap.npz"))
     assert listing(tmp_path) == ["trap.npz"]
 
 
 def test_missing_weights_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no weights at .*best.npz: train the run first"):
-        runs.load_arrays(tmp_path / "best.npz")
+        storage.load_arrays(tmp_path / "best.npz")
 
 
 # --- json and csv
@@ -192,24 +192,24 @@ columns = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
 def test_history_comes_back_to_the_last_bit(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("history") / "history.csv"
     history = {"epoch": [*range(1, len(values) + 1)], "elbo": values}
-    runs.write_history(path, history)
-    found = runs.read_history(path)
+    storage.write_history(path, history)
+    found = storage.read_history(path)
     assert found == history and list(found) == list(history)
     assert all(type(epoch) is int for epoch in found["epoch"])
     assert all(type(value) is float for value in found["elbo"])
 
 
 def test_a_run_without_history_has_none(tmp_path):
-    assert runs.read_history(tmp_path / "history.csv") == {}
-    runs.write_history(tmp_path / "history.csv", {})
-    assert runs.read_history(tmp_path / "history.csv") == {}
+    assert storage.read_history(tmp_path / "history.csv") == {}
+    storage.write_history(tmp_path / "history.csv", {})
+    assert storage.read_history(tmp_path / "history.csv") == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"epoch,elbo\n1,-2\n2", b"epoch\none", b"\xff"], ids=str)
 def test_a_damaged_history_is_named(tmp_path, content):
     (tmp_path / "history.csv").write_bytes(content)
     with pytest.raises(ValueError, match="history.csv is damaged"):
-        runs.read_history(tmp_path / "history.csv")
+        storage.read_history(tmp_path / "history.csv")
 
 
 # --- weights and states of a model
@@ -295,10 +295,10 @@ def test_a_torn_state_falls_back_to_the_one_before_and_says_so(tmp_path, model, 
 
 def test_a_state_without_its_leg_is_damaged(tmp_path, model):
     save_states(tmp_path, model, 3, 4)
-    arrays = runs.load_arrays(tmp_path / "state-000004.npz")
+    arrays = storage.load_arrays(tmp_path / "state-000004.npz")
     assert list(arrays)[-1] == "leg"  # so that a directory cut short misses it
     del arrays["leg"]
-    runs.save_arrays(tmp_path / "state-000004.npz", arrays)
+    storage.save_arrays(tmp_path / "state-000004.npz", arrays)
     assert runs.load_state(tmp_path, model, silent) == leg(3)
 
 
@@ -374,13 +374,8 @@ def test_what_differs_between_configurations_is_named(tmp_path):
     assert str(tmp_path) in str(caught.value) and "batch_size" not in str(caught.value)
 
 
-def test_metrics_and_the_end_of_a_run_are_kept(tmp_path):
+def test_the_end_of_a_run_is_kept(tmp_path):
     run = runs.Run(CONFIG, None, {"epoch": [1, 2]}, folder=tmp_path)
     assert runs.finished_epochs(tmp_path) == 0
     run.finish()
     assert runs.finished_epochs(tmp_path) == run.epochs_done == 2
-    run.save_metrics({"elbo": -3.5})
-    run.save_metrics({"elbo": -4.5}, tmp_path / "results")
-    assert json.loads((tmp_path / "metrics.json").read_text()) == {"elbo": -3.5}
-    assert json.loads((tmp_path / "results" / "metrics.json").read_text()) == {"elbo": -4.5}
-    assert run.metrics == {"elbo": -4.5}

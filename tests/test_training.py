@@ -14,7 +14,7 @@ import toys
 import trainings
 from trainings import BATCH, EPOCHS, STEPS, TRAIN, compiling_once, dataset, train
 
-from vae_gmvae import callbacks, load_dataset, preset, runs, training
+from vae_gmvae import callbacks, load_dataset, preset, runs, storage, training
 from vae_gmvae.data import Dataset, Split
 
 pytestmark = pytest.mark.usefixtures(compiling_once.__name__)
@@ -54,7 +54,7 @@ def test_history_has_a_row_per_epoch_and_is_kept_as_csv(whole):
     assert whole.history["epoch"] == [1, 2, 3, 4]
     assert {len(column) for column in whole.history.values()} == {EPOCHS}
     assert all(seconds > 0 for seconds in whole.history["seconds"])
-    assert runs.read_history(whole.folder / "history.csv") == whole.history
+    assert storage.read_history(whole.folder / "history.csv") == whole.history
 
 
 def test_the_elbo_of_the_history_is_made_of_its_terms(whole):

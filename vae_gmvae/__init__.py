@@ -27,7 +27,7 @@ _HOMES = {
     "evaluate": "evaluation",
 }
 _MODULES = ("callbacks", "config", "data", "distributions", "evaluation", "models", "networks")
-_MODULES += ("plots", "runs", "training")
+_MODULES += ("plots", "report", "runs", "training")
 
 __all__ = [*_HOMES, *_MODULES]  # noqa: PLE0604, they are strings
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from vae_gmvae import runs
+from vae_gmvae import runs, storage
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -80,11 +80,11 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         weights = runs.get_weights(self.model)
         if best_epoch(self.leg.history) == epoch + 1:
-            runs.save_arrays(self.folder / "best.npz", weights)
+            storage.save_arrays(self.folder / "best.npz", weights)
         if (epoch + 1) % self.model.config.save_step == 0:
-            runs.save_arrays(self.folder / f"weights-{epoch + 1:06d}.npz", weights)
-        runs.save_arrays(self.folder / "last.npz", weights)
-        runs.write_history(self.folder / "history.csv", self.leg.history)
+            storage.save_arrays(self.folder / f"weights-{epoch + 1:06d}.npz", weights)
+        storage.save_arrays(self.folder / "last.npz", weights)
+        storage.write_history(self.folder / "history.csv", self.leg.history)
         runs.save_state(self.folder, self.model, self.leg)
 
 

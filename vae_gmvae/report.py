@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from vae_gmvae import evaluation, plots
-from vae_gmvae.runs import Run, write_json
+from vae_gmvae.runs import Run
+from vae_gmvae.storage import write_json
 
 MAPPED = 600  # test images on the latent maps
 PER_CLUSTER = 25  # images of each cluster's 5 x 5 grid

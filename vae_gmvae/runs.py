@@ -3,33 +3,25 @@
     best.npz, last.npz      weights of the best validation ELBO, and of the last epoch
     weights-000010.npz      weights kept by --save_step
     state-000017.npz        all that training needs to go on from epoch 17, the newest two
-    finished.json           the epoch at which training was to end, once it has
+    finished.json           after how many epochs the run was called finished
 
 Every file appears whole or not at all: it is written beside its place and then renamed.
 """
 
-import contextlib
-import csv
 import dataclasses
-import io
 import itertools
 import json
-import os
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vae_gmvae import storage
 from vae_gmvae.config import Config
 
 STATES_KEPT = 2
 FREE_TO_CHANGE = ("epochs", "patience", "save_step")  # when a run is continued
-# what reading a damaged archive raises; RuntimeError is the answer to a flipped flag
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, RuntimeError)
-WAY_OUT = "put back a copy of it, or train anew with --restore 0"
 
 
 @dataclass
@@ -48,7 +40,7 @@ class Run:
 
     def finish(self):
         """Marks the run as finished: restoring it trains more epochs."""
-        write_json(self.folder / "finished.json", {"epochs_done": self.epochs_done})
+        storage.write_json(self.folder / "finished.json", {"epochs_done": self.epochs_done})
 
 
 def load_run(folder, weights: str = "best") -> Run:
@@ -61,16 +53,16 @@ def load_run(folder, weights: str = "best") -> Run:
     from vae_gmvae.models import build_model
 
     folder = Path(folder)
-    info = read_json(folder / "config.json", "config", "image_shape")
+    info = storage.read_json(folder / "config.json", "config", "image_shape")
     config = Config.from_dict(info["config"])
     model = build_model(config, info["image_shape"])
-    set_weights(model, load_arrays(folder / f"{weights}.npz"))
+    set_weights(model, storage.load_arrays(folder / f"{weights}.npz"))
     metrics = folder / "metrics.json"
     return Run(
         config,
         model,
-        read_history(folder / "history.csv"),
-        read_json(metrics) if metrics.exists() else {},
+        storage.read_history(folder / "history.csv"),
+        storage.read_json(metrics) if metrics.exists() else {},
         folder,
     )
 
@@ -149,13 +141,13 @@ def create(folder: Path, config: Config, image_shape, versions: dict, say=print)
     Raises:
         ValueError: the folder holds something that is not a run.
     """
-    drop_partials(folder)
+    storage.drop_partials(folder)
     if folder.is_dir() and any(folder.iterdir()):
         if not (folder / "config.json").exists():
             raise ValueError(f"{folder} is not empty and not a run: choose another folder")
         set_aside(folder, say)
     info = {"config": config.to_dict(), "image_shape": list(image_shape), "versions": versions}
-    write_json(folder / "config.json", info)
+    storage.write_json(folder / "config.json", info)
 
 
 def check_same(config: Config, folder: Path):
@@ -171,7 +163,7 @@ def check_same(config: Config, folder: Path):
         raise FileNotFoundError(
             f"no checkpoint to restore in {folder}: {there}; train first with --restore 0"
         )
-    old, new = read_json(folder / "config.json", "config")["config"], config.to_dict()
+    old, new = storage.read_json(folder / "config.json", "config")["config"], config.to_dict()
     differ = [k for k in new if k not in FREE_TO_CHANGE and old.get(k) != new[k]]
     if differ:
         changes = ", ".join(f"{k} {old.get(k)!r} there, {new[k]!r} asked for" for k in differ)
@@ -192,13 +184,15 @@ def set_aside(folder: Path, say=print):
 def finished_epochs(folder: Path) -> int:
     """The number of epochs at which the run was called finished; 0 if it never was."""
     marker = folder / "finished.json"
-    return read_json(marker, "epochs_done")["epochs_done"] if marker.exists() else 0
+    return storage.read_json(marker, "epochs_done")["epochs_done"] if marker.exists() else 0
 
 
 def save_state(folder: Path, model, leg: Leg):
     """Writes state-<epoch>.npz and drops all but the newest two."""
     text = np.array(json.dumps(dataclasses.asdict(leg)))
-    save_arrays(folder / f"state-{leg.epochs_done:06d}.npz", get_state(model) | {"leg": text})
+    storage.save_arrays(
+        folder / f"state-{leg.epochs_done:06d}.npz", get_state(model) | {"leg": text}
+    )
     for old in states(folder)[STATES_KEPT:]:
         old.unlink()
 
@@ -214,11 +208,11 @@ def load_state(folder: Path, model, say=print) -> Leg | None:
     Raises:
         ValueError: states exist, but every one is damaged.
     """
-    drop_partials(folder)
+    storage.drop_partials(folder)
     found = states(folder)
     for path in found:
         try:
-            arrays = load_arrays(path)
+            arrays = storage.load_arrays(path)
             leg = Leg(**json.loads(str(arrays.pop("leg"))))
         except (ValueError, KeyError):  # a cut directory of the archive lacks its last, "leg"
             say(f"{path} is damaged: falling back to the one before")
@@ -231,106 +225,3 @@ def load_state(folder: Path, model, say=print) -> Leg | None:
             "or use its best weights with --train 0 --restore 1"
         )
     return None
-
-
-# --- files that are whole or absent
-
-
-@contextlib.contextmanager
-def atomic(path: Path):
-    """Yields a binary file that takes `path`'s place once it is whole and on the disk.
-
-    Raises:
-        OSError: the folder cannot be written or the disk is full; what `path` held stays.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(partial, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(
-            f"{path} could not be written ({reason}); what was there before is kept: make room or "
-            "choose another folder, then go on with --restore 1"
-        ) from error
-
-
-def drop_partials(folder: Path):
-    """Removes what a killed process left half written."""
-    for partial in folder.glob(".*.partial"):
-        partial.unlink()
-
-
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]):
-    with atomic(path) as file:
-        np.savez(file, **{name.replace("/", "|"): array for name, array in arrays.items()})
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, its checksums verified; pickled objects are refused.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is damaged.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"no weights at {path}: train the run first")
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name.replace("|", "/"): archive[name] for name in archive.files}
-    except DAMAGED as error:
-        raise ValueError(f"{path} is damaged ({error}): {WAY_OUT}") from error
-
-
-def write_json(path: Path, values: dict):
-    with atomic(path) as file:
-        file.write((json.dumps(values, indent=2) + "\n").encode())
-
-
-def read_json(path: Path, *required: str) -> dict:
-    """The values of a .json file, those of `required` among them.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is damaged.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"no run at {path.parent}: {path.name} is missing")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict) or not values.keys() >= set(required):
-            raise ValueError(f"expected {', '.join(required)} in it")
-    except ValueError as error:  # not JSON, not even text, or not ours
-        raise ValueError(f"{path} is damaged ({error}): {WAY_OUT}") from error
-    return values
-
-
-def write_history(path: Path, history: dict[str, list]):
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(history)
-    writer.writerows(zip(*history.values(), strict=True))
-    with atomic(path) as file:
-        file.write(text.getvalue().encode())
-
-
-def read_history(path: Path) -> dict[str, list]:
-    if not path.exists():
-        return {}
-    try:
-        names, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
-        columns = zip(*(map(_number, row) for row in rows), strict=True)
-        return dict(zip(names, map(list, columns), strict=True))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): {WAY_OUT}") from error
-
-
-def _number(text: str):
-    return int(text) if text.isdigit() else float(text)

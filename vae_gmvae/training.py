@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_gmvae import callbacks, logs, runs
+from vae_gmvae import callbacks, logs, runs, storage
 from vae_gmvae.config import Config
 from vae_gmvae.models import build_model
 
@@ -69,7 +69,7 @@ def train(
         _create(config, data, folder, log_dir, say)
     leg = _resume(folder, model, config, say) if restore else runs.Leg(0, config.epochs, {})
     _fit(config, model, leg, ShuffledBatches(x, config), data, folder, log_dir, progress)
-    runs.set_weights(model, runs.load_arrays(folder / "best.npz"))
+    runs.set_weights(model, storage.load_arrays(folder / "best.npz"))
     if log_dir:
         logs.write_projector(Path(log_dir) / "embed", model, data.test)
     run = runs.Run(config, model, leg.history, folder=folder)
