@@ -106,4 +106,5 @@ def _sprite(x) -> Image.Image:
     sheet = np.zeros((side * side, height, width))
     sheet[:count] = x[..., 0]
     rows = sheet.reshape(side, side, height, width).swapaxes(1, 2)
-    return Image.fromarray(np.uint8(255 - 255 * rows.reshape(side * height, side * width)))
+    grey = 255 - 255 * rows.reshape(side * height, side * width)
+    return Image.fromarray(np.uint8(np.rint(grey)))
