@@ -54,7 +54,7 @@ test: $(VENV)/.test lint ## check the style and run every test
 	   export VAE_GMVAE_DATA_DIR="$$(cd ../shared/data && pwd)"; \
 	   echo "Real data: ../shared/data"; \
 	 else \
-	   echo "No real data (VAE_GMVAE_DATA_DIR is not set): the tests marked 'data' are skipped."; \
+	   echo "No real data (VAE_GMVAE_DATA_DIR is not set): the tests that need it are skipped."; \
 	 fi; \
 	 [ -d $(BOOK) ] || echo "No built book: the page tests are skipped ('make book' builds it)."; \
 	 TF_CPP_MIN_LOG_LEVEL=$${TF_CPP_MIN_LOG_LEVEL:-3} $(BIN)/python -m pytest
