@@ -15,14 +15,14 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
 from tensorboard.util.tensor_util import make_ndarray
-from trainings import compiling_once, dataset, train
+from trainings import dataset, train
 from werkzeug.test import Client
 
 from vae_gmvae import logs, runs
 from vae_gmvae.data import Split
 
-pytestmark = pytest.mark.usefixtures(compiling_once.__name__)
-
+compiling_once = trainings.compiling_once
+pytestmark = pytest.mark.usefixtures("compiling_once")
 CONFIG = trainings.config(learning_rate=0.3)
 
 

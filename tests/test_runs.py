@@ -1,34 +1,17 @@
-"""Runs on disk: files that are whole or absent, damage that is found, nothing overwritten."""
+"""Runs on disk: states that can be resumed, nothing overwritten, nothing mistaken."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import toys
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from vae_gmvae import runs, storage
 from vae_gmvae.config import Config
 from vae_gmvae.training import compiled_model
 
-ARRAYS = {
-    "encoder_z/mean/kernel": np.arange(6, dtype="float32").reshape(2, 3),
-    "0001": np.array(3, "int32"),
-    "seed": np.array([1, 2], "uint32"),
-}
 CONFIG = toys.tiny("model1")
-FULL = Path("/dev/full")
-needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
-WRITERS = {
-    "weights.npz": lambda path, n: storage.save_arrays(path, {"a": np.full(10_000, n)}),
-    "info.json": lambda path, n: storage.write_json(path, {"a": n}),
-    "history.csv": lambda path, n: storage.write_history(path, {"epoch": [n]}),
-}
-every_writer = pytest.mark.parametrize("name", WRITERS)
 
 
 def silent(message):
@@ -41,175 +24,6 @@ def listing(folder) -> list[str]:
 
 def start(folder, config=CONFIG, say=silent):
     runs.create(folder, config, toys.SHAPE, {"keras": "3"}, say=say)
-
-
-# --- files that are whole or absent
-
-
-def partial(path) -> Path:
-    """The file beside `path` that this process would write first."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
-
-
-@every_writer
-def test_a_file_is_written_beside_its_place_and_then_renamed(tmp_path, monkeypatch, name):
-    path, seen = tmp_path / name, []
-    WRITERS[name](path, 1)
-    old, replace = path.read_bytes(), os.replace
-
-    def watch(source, target):
-        assert (Path(source), Path(target)) == (partial(path), path)
-        assert path.read_bytes() == old
-        seen.append(Path(source).read_bytes())
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", watch)
-    WRITERS[name](path, 2)
-    assert seen == [path.read_bytes()] and seen != [old]
-    assert listing(tmp_path) == [name]
-
-
-@needs_full_disk
-@every_writer
-def test_a_full_disk_is_named_and_the_old_file_stays(tmp_path, name):
-    path = tmp_path / name
-    WRITERS[name](path, 1)
-    old = path.read_bytes()
-    partial(path).symlink_to(FULL)
-    with pytest.raises(OSError, match=f"{name}.*No space left on device.*make room") as caught:
-        WRITERS[name](path, 2)
-    assert str(path) in str(caught.value) and type(caught.value) is OSError
-    assert path.read_bytes() == old
-    assert listing(tmp_path) == [name]
-
-
-def test_an_error_or_an_interruption_leaves_the_old_file(tmp_path):
-    path = tmp_path / "a.json"
-    storage.write_json(path, {"a": 1})
-    with pytest.raises(KeyboardInterrupt), storage.atomic(path) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
-    assert storage.read_json(path) == {"a": 1}
-    assert listing(tmp_path) == ["a.json"]
-
-
-@every_writer
-def test_a_file_in_place_of_the_folder_is_named(tmp_path, name):
-    (tmp_path / "taken").write_text("not a folder")
-    for path in (tmp_path / "taken" / name, tmp_path / "taken" / "below" / name):
-        with pytest.raises(OSError, match="could not be written.*choose another folder") as caught:
-            WRITERS[name](path, 1)
-        assert str(path) in str(caught.value)
-    assert (tmp_path / "taken").read_text() == "not a folder"
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no read-only /proc on this system")
-def test_an_unwritable_folder_is_named():
-    with pytest.raises(OSError, match="/proc/runs/here/config.json could not be written"):
-        start(Path("/proc/runs/here"))
-
-
-# --- arrays
-
-
-def test_arrays_come_back_as_they_were(tmp_path):
-    storage.save_arrays(tmp_path / "a.npz", ARRAYS)
-    found = storage.load_arrays(tmp_path / "a.npz")
-    assert list(found) == list(ARRAYS)
-    for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
-
-
-def equal(found) -> bool:
-    return all(
-        found[name].dtype == ARRAYS[name].dtype and np.array_equal(found[name], ARRAYS[name])
-        for name in found
-    )
-
-
-def test_every_flipped_bit_is_found_or_harmless(tmp_path):
-    """What is loaded is right; a cut directory may drop the last arrays, never the first."""
-    storage.save_arrays(tmp_path / "a.npz", ARRAYS)
-    whole, path, refused = (tmp_path / "a.npz").read_bytes(), tmp_path / "b.npz", 0
-    for bit in range(8 * len(whole)):
-        torn = bytearray(whole)
-        torn[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(torn)
-        try:
-            found = storage.load_arrays(path)
-        except ValueError as error:
-            assert str(path) in str(error) and "damaged" in str(error)
-            refused += 1
-        else:
-            assert equal(found) and list(found) == list(ARRAYS)[: len(found)], bit
-    assert refused > 4 * len(whole)
-
-
-def test_every_truncation_is_found(tmp_path):
-    storage.save_arrays(tmp_path / "a.npz", ARRAYS)
-    whole, path = (tmp_path / "a.npz").read_bytes(), tmp_path / "b.npz"
-    for size in range(len(whole)):
-        path.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match="b.npz is damaged .*: put back a copy"):
-            storage.load_arrays(path)
-
-
-class Trap:
-    def __reduce__(self):
-        return os.mkdir, ("trapped",)
-
-
-def test_pickled_objects_are_never_loaded(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    np.savez("trap.npz", a=np.array([Trap()], dtype=object))
-    with pytest.raises(ValueError, match="trap.npz"):
-        storage.load_arrays(Path("trap.npz"))
-    assert listing(tmp_path) == ["trap.npz"]
-
-
-def test_missing_weights_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no weights at .*best.npz: train the run first"):
-        storage.load_arrays(tmp_path / "best.npz")
-
-
-# --- json and csv
-
-
-@pytest.mark.parametrize("content", [b"", b'{"config":', b"\xff", b"[1]", b"3", b"{}"], ids=str)
-def test_damaged_json_is_named(tmp_path, content):
-    (tmp_path / "config.json").write_bytes(content)
-    for read in (runs.load_run, lambda folder: runs.check_same(CONFIG, folder)):
-        with pytest.raises(ValueError, match=re.escape(f"{tmp_path}/config.json is damaged")):
-            read(tmp_path)
-
-
-columns = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
-
-
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(values=columns)
-def test_history_comes_back_to_the_last_bit(tmp_path_factory, values):
-    path = tmp_path_factory.mktemp("history") / "history.csv"
-    history = {"epoch": [*range(1, len(values) + 1)], "elbo": values}
-    storage.write_history(path, history)
-    found = storage.read_history(path)
-    assert found == history and list(found) == list(history)
-    assert all(type(epoch) is int for epoch in found["epoch"])
-    assert all(type(value) is float for value in found["elbo"])
-
-
-def test_a_run_without_history_has_none(tmp_path):
-    assert storage.read_history(tmp_path / "history.csv") == {}
-    storage.write_history(tmp_path / "history.csv", {})
-    assert storage.read_history(tmp_path / "history.csv") == {}
-
-
-@pytest.mark.parametrize("content", [b"", b"epoch,elbo\n1,-2\n2", b"epoch\none", b"\xff"], ids=str)
-def test_a_damaged_history_is_named(tmp_path, content):
-    (tmp_path / "history.csv").write_bytes(content)
-    with pytest.raises(ValueError, match="history.csv is damaged"):
-        storage.read_history(tmp_path / "history.csv")
 
 
 # --- weights and states of a model
@@ -352,6 +166,14 @@ def test_what_a_killed_process_left_half_written_is_swept_away(tmp_path, model):
         (tmp_path / ".config.json.123.partial").write_bytes(b"{")
         sweep(tmp_path)
         assert listing(tmp_path) == ["config.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"config":', b"\xff", b"[1]", b"3", b"{}"], ids=str)
+def test_damaged_json_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    for read in (runs.load_run, lambda folder: runs.check_same(CONFIG, folder)):
+        with pytest.raises(ValueError, match=re.escape(f"{tmp_path}/config.json is damaged")):
+            read(tmp_path)
 
 
 def test_restoring_where_no_run_is_names_those_that_are(tmp_path):

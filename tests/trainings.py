@@ -1,7 +1,10 @@
 """Tiny data and trainings, and what "the same end" of two runs means."""
 
+import contextlib
 import functools
+import io
 import json
+import types
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +38,22 @@ def config(model_name="model1", **options) -> Config:
     return toys.tiny(model_name, **{**small, **options})
 
 
+# The wild learning rate makes epoch 2 the best one.
+CONFIG = config(learning_rate=0.3, kl_weight=0.5, kl_warmup=3)
+
+
 def train(settings, folder=None, data=None, **options) -> runs.Run:
     options = dict(progress=False, say=lambda message: None) | options
     return training.train(settings, data or dataset(), folder, **options)
+
+
+def orders(parts, epochs):
+    """The row numbers of each epoch, [epochs, steps, batch_size]."""
+    found = []
+    for epoch in epochs:
+        parts.on_epoch_begin(epoch)
+        found.append(parts.order())
+    return np.array(found)
 
 
 # --- one compilation for many trainings
@@ -71,13 +87,45 @@ def everything(model):
     return [*model.variables, *model.optimizer.variables]
 
 
-# --- comparing runs on disk
+@pytest.fixture(scope="module")
+def whole(compiling_once, tmp_path_factory):
+    """A run of CONFIG that nothing disturbed; what it showed, and terms of its best weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    with contextlib.redirect_stderr(io.StringIO()) as terminal:
+        run = train(CONFIG, folder / "run", log_dir=folder / "logs", progress=True)
+    return types.SimpleNamespace(
+        folder=run.folder, history=run.history, elbo=elbo_of(run), terminal=terminal.getvalue()
+    )
+
+
+def elbo_of(run) -> np.ndarray:
+    """The ELBO of the test images at fixed noise, [60]."""
+    return np.asarray(run.model.elbo(dataset().test.x, toys.noise(run.model, 60)))
+
+
+# --- runs on disk
+
+
+def listing(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def tear(path):
+    path.write_bytes(path.read_bytes()[:-100])
 
 
 def arrays(path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file, read without the package's help."""
     with np.load(path) as file:
         return {name: file[name] for name in file.files}
+
+
+def kept(folder, epoch) -> dict[str, np.ndarray]:
+    return arrays(folder / f"weights-{epoch:06d}.npz")
 
 
 def newest_state(folder) -> Path:
