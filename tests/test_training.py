@@ -244,21 +244,16 @@ def test_restoring_another_configuration_is_refused(tmp_path, whole):
 
 
 def test_a_run_of_the_same_name_and_its_logs_are_kept(tmp_path, whole):
-    short, places = (
-        CONFIG.replace(epochs=1),
-        dict(folder=tmp_path / "run", log_dir=tmp_path / "log"),
-    )
+    short = CONFIG.replace(epochs=1)
+    places = dict(folder=tmp_path / "run", log_dir=tmp_path / "log")
     train(short, **places)
     before, curves = contents(tmp_path / "run"), contents(tmp_path / "log" / "train")
     said = []
     train(short, **places, say=said.append)
-    assert listing(tmp_path) == {"run", "run~1", "log"}
-    assert listing(tmp_path / "log") == {
-        *("train", "valid", "embed"),
-        *("train~1", "valid~1", "embed~1"),
-    }
+    assert listing(tmp_path) == {"run", "run~1", "log", "log~1"}
+    assert listing(tmp_path / "log") == listing(tmp_path / "log~1") == {"train", "valid", "embed"}
     assert contents(tmp_path / "run~1") == before
-    assert contents(tmp_path / "log" / "train~1") == curves
+    assert contents(tmp_path / "log~1" / "train") == curves
     assert not curves.keys() & listing(tmp_path / "log" / "train")
     assert "kept as" in said[0] and str(tmp_path / "run~1") in said[0]
 

@@ -154,11 +154,10 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
 
 
 def _create(config, data, folder: Path, log_dir, say):
-    """Starts the run's folders; what an earlier run of this name left there is set aside."""
+    """Starts the run's folder; its files and logs of an earlier run of this name are kept."""
     runs.create(folder, config, data.image_shape, versions(), say=say)
-    for part in logs.PARTS if log_dir else ():
-        if (Path(log_dir) / part).exists():
-            runs.set_aside(Path(log_dir) / part, say)
+    if log_dir and any((Path(log_dir) / part).exists() for part in logs.PARTS):
+        runs.set_aside(Path(log_dir), say)
 
 
 def _resume(folder: Path, model, config: Config, say) -> runs.Leg:
