@@ -111,7 +111,7 @@ def _verified(path: Path, known: KnownFile) -> Path:
 def _fetch(known: KnownFile, folder: Path | None) -> Path:
     """From the cache if it is there unaltered, else from the first mirror that delivers it."""
     import pooch
-    from requests import RequestException
+    import requests
 
     cache = cache_folder()
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
@@ -126,8 +126,9 @@ def _fetch(known: KnownFile, folder: Path | None) -> Path:
         )
         try:
             return Path(mirror.fetch(known.name, downloader=downloader))
-        except (RequestException, ValueError) as error:  # no answer, or a wrong checksum
-            failures.append(f"{url} ({error})")
+        except (requests.RequestException, ValueError) as error:  # no answer, or a wrong checksum
+            offline = isinstance(error, (requests.ConnectionError, requests.Timeout))
+            failures.append(f"{url} ({'no connection' if offline else error})")
         except OSError as error:  # the disk, not the network
             raise OSError(
                 f"Cannot write {known.name} to the download cache {cache}: {error}. Free some "
