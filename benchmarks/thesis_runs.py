@@ -106,7 +106,7 @@ def _row(pair: str, found: dict) -> str:
 
 def update(results: dict[str, dict]):
     """Writes the results file, and its table into README.md."""
-    storage.write_json(RESULTS, results)
+    storage.write_json(RESULTS, {pair: results[pair] for pair in PAIRS if pair in results})
     text = README.read_text()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
