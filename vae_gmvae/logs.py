@@ -32,18 +32,13 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         with _clear_errors(self.folder):
-            self._write(epoch + 1, logs)
-            for writer in self.writers.values():
-                writer.flush()  # the checkpoint comes after it: a killed run has whole curves
-
-    def _write(self, step, logs):
-        for name, value in logs.items():
-            phase = "valid" if name.startswith("val_") else "train"
-            with self.writers[phase].as_default(step=step):
-                tf.summary.scalar(name.removeprefix("val_"), value)
-        with self.writers["valid"].as_default(step=step):
-            for name, codes in _codes(self.model, self.x).items():
-                tf.summary.histogram(name, codes)
+            for name, value in logs.items():
+                phase = "valid" if name.startswith("val_") else "train"
+                with self.writers[phase].as_default(step=epoch + 1):  # on leaving, it is flushed
+                    tf.summary.scalar(name.removeprefix("val_"), value)
+            with self.writers["valid"].as_default(step=epoch + 1):
+                for name, codes in _codes(self.model, self.x).items():
+                    tf.summary.histogram(name, codes)
 
     def on_train_end(self, logs=None):
         for writer in self.writers.values():
