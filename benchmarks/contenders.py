@@ -1,6 +1,6 @@
-"""The contenders of training_speed.py: each trains the same VAE, an epoch at a time.
+"""The contenders of training_speed.py: each trains the same VAE, and waits before every epoch.
 
-TensorFlow and PyTorch are imported by the contender that needs them, each in its own process.
+`train(epochs, turns)` calls `turns.begin()` and `turns.end()` around each epoch. TensorFlow and PyTorch are imported by the contender that needs them, each in its own process.
 """
 
 import math
@@ -32,8 +32,14 @@ class KerasFit:
         self.model = build_model(config, images.shape[1:])
         self.model.compile(optimizer=keras.optimizers.Adam(config.learning_rate))
 
-    def train_epoch(self):
-        self.model.fit(self.images, batch_size=self.config.batch_size, verbose=0)
+    def train_epoch(self) -> float:
+        """Trains an epoch and returns its seconds, without what `fit` does before and after it."""
+        return self._fit(self.images, batch_size=self.config.batch_size)
+
+    def _fit(self, data, callbacks=(), **options) -> float:
+        clock = _epoch_clock()
+        self.model.fit(data, callbacks=[*callbacks, clock], verbose=0, **options)
+        return clock.seconds
 
     def weights(self) -> dict[str, np.ndarray]:
         return runs.get_weights(self.model)
@@ -69,10 +75,24 @@ class Package(KerasFit):
         self.batches = training.ShuffledBatches(images, config)
         self.data, self.epoch = self.batches.dataset(), 0
 
-    def train_epoch(self):
+    def train_epoch(self) -> float:
         span = dict(initial_epoch=self.epoch, epochs=self.epoch + 1)
-        self.model.fit(self.data, **span, callbacks=[self.batches], shuffle=False, verbose=0)
         self.epoch += 1
+        return self._fit(self.data, [self.batches], shuffle=False, **span)
+
+
+def _epoch_clock():
+    """A Keras callback whose `seconds` are those of the last epoch."""
+    import keras
+
+    class EpochClock(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.started = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seconds = time.perf_counter() - self.started
+
+    return EpochClock()
 
 
 class PyTorchLoop:
@@ -89,14 +109,14 @@ class PyTorchLoop:
     def train_epoch(self) -> float:
         import torch
 
-        total = 0.0
+        started = time.perf_counter()
         for rows in torch.randperm(len(self.images)).split(self.batch_size):
             self.optimizer.zero_grad()
             loss = self.model.loss(self.images[rows])
             loss.backward()
             self.optimizer.step()
-            total += loss.item() * len(rows)
-        return total / len(self.images)
+            loss.item()  # the loop looks at its loss, as the others do
+        return time.perf_counter() - started
 
     def use(self, weights):
         self.model.copy_keras(weights)
@@ -116,6 +136,30 @@ class PyTorchLoop:
         return torch.get_num_threads()
 
 
+class Turns:
+    """Lets an epoch begin when the other end of the pipe says so, and sends its seconds back."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def begin(self):
+        self.pipe.recv()
+        self.started = time.perf_counter()
+
+    def end(self):
+        self.pipe.send(time.perf_counter() - self.started)
+
+
+def waiting(turns: Turns):
+    """The Keras callback that takes turns."""
+    import keras
+
+    return keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: turns.begin(),
+        on_epoch_end=lambda epoch, logs: turns.end(),
+    )
+
+
 def _channels_first(images):
     """[B, H, W, C] -> a torch tensor [B, C, H, W]."""
     import torch
@@ -132,12 +176,14 @@ def load(source: dict) -> Dataset:
 
 
 def serve(pipe, contender: type, config: Config, source: dict):
-    """Builds a contender and answers (method, arguments) with (result, seconds) until None."""
+    """Builds a contender, sends what each (method, arguments) returns until None, then trains.
+
+    The None is followed by the number of epochs.
+    """
     contender = contender(config, load(source).train.x[: config.subset or None])
     for method, arguments in iter(pipe.recv, None):
-        started = time.perf_counter()
-        result = getattr(contender, method)(*arguments)
-        pipe.send((result, time.perf_counter() - started))
+        pipe.send(getattr(contender, method)(*arguments))
+    contender.train(pipe.recv(), Turns(pipe))
 
 
 def train_and_measure(pipe, config: Config, source: dict):

@@ -70,8 +70,20 @@ class Worker:
         theirs.close()
 
     def ask(self, method: str, *arguments):
-        """What the contender's method returns, and the seconds it took."""
+        """What the contender's method returns."""
         self.pipe.send((method, arguments))
+        return self.answer()
+
+    def start_training(self, epochs: int):
+        self.pipe.send(None)
+        self.pipe.send(epochs)
+
+    def epoch_seconds(self) -> float:
+        """Trains one epoch."""
+        self.pipe.send("go")
+        return self.answer()
+
+    def answer(self):
         try:
             return self.pipe.recv()
         except EOFError:
@@ -81,8 +93,8 @@ class Worker:
         return self
 
     def __exit__(self, *error):
-        with contextlib.suppress(BrokenPipeError):
-            self.pipe.send(None)
+        if any(error):
+            self.process.terminate()
         self.process.join()
 
 
@@ -92,12 +104,12 @@ def check_same_objective(workers: list[Worker], config: Config, source: dict) ->
     Raises:
         ValueError: they differ by more than rounding.
     """
-    images, weights = load(source).train.x[: config.batch_size], workers[0].ask("weights")[0]
+    images, weights = load(source).train.x[: config.batch_size], workers[0].ask("weights")
     eps = np.random.default_rng(0).standard_normal((len(images), config.z_dim), np.float32)
     found = {}
     for worker in workers:
         worker.ask("use", weights)
-        found[worker.name] = worker.ask("loss", images, eps)[0]
+        found[worker.name] = worker.ask("loss", images, eps)
     for worker in workers:
         expected = found[workers[0].name]
         if not np.allclose(found[worker.name], expected, rtol=worker.contender.same, atol=0):
@@ -112,13 +124,13 @@ def compare(config: Config, names: list[str], source: dict, epochs: int) -> dict
     with contextlib.ExitStack() as stack:
         workers = [stack.enter_context(Worker(name, config, source)) for name in names]
         losses = check_same_objective(workers, config, source)
-        threads = {worker.name: worker.ask("threads")[0] for worker in workers}
+        threads = {worker.name: worker.ask("threads") for worker in workers}
         for worker in workers:
             worker.ask("train_epoch")
         seconds = {name: [] for name in names}
         for _ in range(epochs):
             for worker in workers:
-                seconds[worker.name].append(round(worker.ask("train_epoch")[1], 3))
+                seconds[worker.name].append(round(worker.ask("train_epoch"), 3))
     median = {name: round(statistics.median(times), 3) for name, times in seconds.items()}
     best = min(median[name] for name in names if name in OTHERS)
     return {

@@ -70,7 +70,7 @@ class Answers:
         self.name, self.contender, self.values = name, contender, values
 
     def ask(self, method, *arguments):
-        return (self.values if method == "loss" else {}), 0.0
+        return self.values if method == "loss" else {}
 
 
 @pytest.mark.parametrize("values", [(100.1, 7.0), (100.0, 7.01)])
