@@ -62,10 +62,11 @@ def test_a_loss_that_is_not_finite_at_validation_ends_the_run(tmp_path):
 
 
 def test_the_progress_bar_is_closed_after_an_error(tmp_path):
+    """The error, as long as it lives, keeps the bar from closing itself."""
     with contextlib.redirect_stderr(io.StringIO()) as terminal:
-        with pytest.raises(NonFiniteLossError):
+        with pytest.raises(NonFiniteLossError) as error:
             train(CONFIG, tmp_path, poisoned("valid", 7), progress=True)
-        assert terminal.getvalue().endswith("\n")
+        assert terminal.getvalue().endswith("\n"), error
 
 
 def test_the_naive_mixture_density_underflows_and_is_named(tmp_path):
