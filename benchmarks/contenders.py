@@ -1,6 +1,6 @@
-"""The contenders of training_speed.py: each trains the same VAE, and waits before every epoch.
+"""The contenders of training_speed.py: each trains the same VAE, an epoch at a time.
 
-`train(epochs, turns)` calls `turns.begin()` and `turns.end()` around each epoch. TensorFlow and PyTorch are imported by the contender that needs them, each in its own process.
+TensorFlow and PyTorch are imported by the contender that needs them, each in its own process.
 """
 
 import math
@@ -136,30 +136,6 @@ class PyTorchLoop:
         return torch.get_num_threads()
 
 
-class Turns:
-    """Lets an epoch begin when the other end of the pipe says so, and sends its seconds back."""
-
-    def __init__(self, pipe):
-        self.pipe = pipe
-
-    def begin(self):
-        self.pipe.recv()
-        self.started = time.perf_counter()
-
-    def end(self):
-        self.pipe.send(time.perf_counter() - self.started)
-
-
-def waiting(turns: Turns):
-    """The Keras callback that takes turns."""
-    import keras
-
-    return keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: turns.begin(),
-        on_epoch_end=lambda epoch, logs: turns.end(),
-    )
-
-
 def _channels_first(images):
     """[B, H, W, C] -> a torch tensor [B, C, H, W]."""
     import torch
@@ -176,14 +152,10 @@ def load(source: dict) -> Dataset:
 
 
 def serve(pipe, contender: type, config: Config, source: dict):
-    """Builds a contender, sends what each (method, arguments) returns until None, then trains.
-
-    The None is followed by the number of epochs.
-    """
+    """Builds a contender and answers (method, arguments) with the result until None."""
     contender = contender(config, load(source).train.x[: config.subset or None])
     for method, arguments in iter(pipe.recv, None):
         pipe.send(getattr(contender, method)(*arguments))
-    contender.train(pipe.recv(), Turns(pipe))
 
 
 def train_and_measure(pipe, config: Config, source: dict):

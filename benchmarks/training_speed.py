@@ -72,18 +72,6 @@ class Worker:
     def ask(self, method: str, *arguments):
         """What the contender's method returns."""
         self.pipe.send((method, arguments))
-        return self.answer()
-
-    def start_training(self, epochs: int):
-        self.pipe.send(None)
-        self.pipe.send(epochs)
-
-    def epoch_seconds(self) -> float:
-        """Trains one epoch."""
-        self.pipe.send("go")
-        return self.answer()
-
-    def answer(self):
         try:
             return self.pipe.recv()
         except EOFError:
@@ -93,8 +81,8 @@ class Worker:
         return self
 
     def __exit__(self, *error):
-        if any(error):
-            self.process.terminate()
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send(None)
         self.process.join()
 
 
