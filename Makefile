@@ -47,16 +47,20 @@ book: $(VENV)/.book ## build the book into _build/html from its stored outputs
 	@echo "    $(PYTHON) -m webbrowser -t 'file://$(CURDIR)/$(BOOK)/index.html'"
 
 # The real data is used where VAE_GMVAE_DATA_DIR or the folder ../shared/data offers it.
+define DATA
+if [ -n "$${VAE_GMVAE_DATA_DIR:-}" ]; then \
+  echo "Real data: $$VAE_GMVAE_DATA_DIR"; \
+elif [ -d ../shared/data ]; then \
+  export VAE_GMVAE_DATA_DIR="$$(cd ../shared/data && pwd)"; \
+  echo "Real data: ../shared/data"; \
+else \
+  echo "No real data (VAE_GMVAE_DATA_DIR is not set): what needs it is skipped."; \
+fi
+endef
+
 test: $(VENV)/.test lint ## check the style and run every test
-	@if [ -n "$${VAE_GMVAE_DATA_DIR:-}" ]; then \
-	   echo "Real data: $$VAE_GMVAE_DATA_DIR"; \
-	 elif [ -d ../shared/data ]; then \
-	   export VAE_GMVAE_DATA_DIR="$$(cd ../shared/data && pwd)"; \
-	   echo "Real data: ../shared/data"; \
-	 else \
-	   echo "No real data (VAE_GMVAE_DATA_DIR is not set): the tests that need it are skipped."; \
-	 fi; \
-	 [ -d $(BOOK) ] || echo "No built book: the page tests are skipped ('make book' builds it)."; \
+	@[ -d $(BOOK) ] || echo "No built book: the page tests are skipped ('make book' builds it)."
+	@$(DATA); \
 	 TF_CPP_MIN_LOG_LEVEL=$${TF_CPP_MIN_LOG_LEVEL:-3} $(BIN)/python -m pytest
 
 lint: $(VENV)/.test ## check the style
@@ -67,13 +71,15 @@ format: $(VENV)/.test ## mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-execute: $(VENV)/.test ## re-execute every notebook in place, at reference speed
+execute: $(VENV)/.test ## re-execute every notebook in place, or NOTEBOOKS=..., at reference speed
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook in notebooks/."; exit 1; }
-	$(BIN)/jupyter execute --inplace $(NOTEBOOKS)
+	@$(DATA); \
+	 VAE_GMVAE_SPEED=reference $(BIN)/python book/tools/execute.py --status book/status.json $(NOTEBOOKS)
 
 notebooks-test: $(VENV)/.test ## re-execute every notebook at smoke speed and compare its outputs
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook in notebooks/."; exit 1; }
-	VAE_GMVAE_SPEED=smoke $(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
+	@$(DATA); \
+	 VAE_GMVAE_SPEED=smoke $(BIN)/python book/tools/notebooks_test.py $(NOTEBOOKS)
 
 clean: ## remove what builds and tests have made
 	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis

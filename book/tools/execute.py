@@ -1,0 +1,197 @@
+"""Executes notebooks in place: `python book/tools/execute.py notebooks/01_*.ipynb`.
+
+Each runs in its own folder with a fresh kernel of this Python. The file is written, at once and
+whole, only if every cell ran; where nothing changed, it is the same to the byte. What TensorFlow
+logs is dropped; anything else on stderr is reported and makes the command fail.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+LOG_LINE = re.compile(
+    r"""WARNING:\ All\ log\ messages\ before\ absl::InitializeLog
+      | [IWE]\d{4}\ \d\d:\d\d:\d+\.\d+                         # absl
+      | \d{4}-\d\d-\d\d\ \d\d:\d\d:\d\d\.\d+:\ [IWE]\         # TensorFlow
+      | To\ enable\ the\ following\ instructions:             # its second line
+      | WARNING:tensorflow:""",
+    re.VERBOSE,
+)
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+PACKAGES = ("vae-gmvae", "tensorflow", "keras", "numpy", "scipy", "scikit-learn", "matplotlib")
+
+
+def without_logs(text: str) -> str:
+    """What is left of stderr without the lines that TensorFlow logs."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.strip() and not LOG_LINE.match(line))
+
+
+def clean_outputs(outputs: list) -> list:
+    """The outputs without logs; pieces of one stream, which come as they please, in one piece."""
+    cleaned = []
+    for output in outputs:
+        if output["output_type"] == "stream":
+            if output["name"] == "stderr":
+                output["text"] = without_logs(output["text"])
+            last = cleaned[-1] if cleaned else {}
+            if last.get("output_type") == "stream" and last["name"] == output["name"]:
+                last["text"] += output["text"]
+                continue
+            if not output["text"]:
+                continue
+        cleaned.append(output)
+    return cleaned
+
+
+def with_stable_widgets(notebook):
+    """The notebook with its widgets numbered in place of their random identifiers."""
+    state = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
+    text = nbformat.writes(notebook)
+    shown = re.findall(r'"model_id": "(\w+)"', text)
+    for number, name in enumerate(dict.fromkeys([*shown, *state])):
+        text = text.replace(name, f"{number:032x}")
+    return nbformat.reads(text, as_version=4)
+
+
+def normalised(notebook):
+    """The notebook without what differs from run to run or from machine to machine."""
+    widgets = notebook.metadata.get("widgets")
+    notebook.metadata = nbformat.from_dict(METADATA)
+    if widgets and any(view.get("state") for view in widgets.values()):
+        notebook.metadata["widgets"] = widgets
+        notebook = with_stable_widgets(notebook)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = clean_outputs(cell.outputs)
+    return notebook
+
+
+def complaints(notebook) -> list[str]:
+    """What stands on stderr, cell by cell."""
+    return [
+        f"cell {cell.id} writes to stderr: {output['text'].strip()}"
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.get("name") == "stderr"
+    ]
+
+
+def write(path: Path, text: str):
+    """Replaces the file in one step."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False
+    ) as file:
+        file.write(text)
+    os.chmod(file.name, path.stat().st_mode if path.exists() else 0o644)
+    os.replace(file.name, path)
+
+
+def execute(path: Path, timeout: int) -> list[str]:
+    """Executes the notebook in place; what it wrote to stderr.
+
+    Raises:
+        CellExecutionError, CellTimeoutError, DeadKernelError: the file is left as it was.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata.pop("widgets", None)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=timeout,
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute(stderr=subprocess.DEVNULL)  # the kernel's own; the cells' is in the notebook
+    notebook = normalised(notebook)
+    nbformat.validate(notebook)
+    write(path, nbformat.writes(notebook).rstrip("\n") + "\n")
+    return complaints(notebook)
+
+
+def installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def record(status: Path, path: Path, seconds: float):
+    """Notes how long the notebook took, and where, in the file that the book's page shows."""
+    known = json.loads(status.read_text("utf-8")) if status.exists() else {}
+    known["python"] = platform.python_version()
+    known["packages"] = {name: installed(name) for name in PACKAGES}
+    known["device"] = {"processor": processor(), "cores": os.cpu_count()}
+    known.setdefault("seconds", {})[path.stem] = round(seconds, 1)
+    known["seconds"] = dict(sorted(known["seconds"].items()))
+    write(status, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
+
+
+def set_environment():
+    """For the kernels: no chatter, nothing of the user's own settings, steady hashes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("PYTHONHASHSEED", "0")
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="ipython-")
+    folder = Path(sys.executable).parent
+    os.environ["PATH"] = os.pathsep.join([str(folder), os.environ.get("PATH", "")])
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    parser.add_argument("--timeout", type=int, default=1800, help="seconds for one cell")
+    parser.add_argument("--status", type=Path, help="the JSON file that notes the times")
+    options = parser.parse_args(arguments)
+    set_environment()
+    failed = 0
+    for path in options.notebooks:
+        print(f"{path} ... ", end="", flush=True)
+        start = time.perf_counter()
+        try:
+            noise = execute(path.resolve(), options.timeout)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            print(f"failed, and is left as it was\n{COLOURS.sub('', str(error))}")
+            failed = 1
+            continue
+        seconds = time.perf_counter() - start
+        print(f"{seconds:.0f} s", *noise, sep="\n  ")
+        failed = failed or bool(noise)
+        if options.status:
+            record(options.status, path, seconds)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
