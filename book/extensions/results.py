@@ -3,8 +3,8 @@
     {result}`model1/MNIST:elbo:.1f`     vae_gmvae/reference/model1_MNIST/metrics.json
     {result}`thesis_runs.json:model1/MNIST/metrics/elbo:.1f`     benchmarks/results/
 
-File, key and format, which may be left out. A slash in the key leads deeper, or belongs to a name.
-What is missing is a warning, and so an error of the build; a page is read anew when its file changes.
+File, key, format ("g" if left out). A slash in the key leads deeper, or belongs to a name.
+What is missing is a warning, and so an error of the build. A page follows the files it reads.
 """
 
 import json
