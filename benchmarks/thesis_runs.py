@@ -11,11 +11,10 @@ table into README.md, where a test compares the two.
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from pairs import PAIRS, trained
 
 from vae_gmvae import preset, storage
 
@@ -26,11 +25,6 @@ BEGIN, END = "<!-- thesis runs: begin -->\n", "<!-- thesis runs: end -->\n"
 # 300 epochs each in the thesis. Fewer where that would take hours: what the validation ELBO still
 # gained in the last tenth of the epochs stands in the table's last column.
 EPOCHS = {"model1/MNIST": 100, "model2/MNIST": 25, "model3/MNIST": 100, "model5/MNIST": 25}
-PAIRS = [
-    f"{model}/{dataset}"
-    for dataset in ("MNIST", "FREY")
-    for model in ("model1", "model2", "model3", "model4_bias", "model5")
-]
 
 
 def configuration(pair: str):
@@ -38,29 +32,12 @@ def configuration(pair: str):
     return preset("thesis", model_name, dataset_name, epochs=EPOCHS.get(pair, 300))
 
 
-def command(pair: str, restore: bool) -> list[str]:
-    """The one command that trains and evaluates a pair."""
-    config = configuration(pair)
-    flags = dict(
-        preset="thesis",
-        model_name=config.model_name,
-        dataset_name=config.dataset_name,
-        epochs=config.epochs,
-        generate=1,
-    )
-    flags |= {"restore": 1} if restore else {}
-    text = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "vae_gmvae", *text]
-
-
 def run(pair: str, checkpoints: Path, results: Path) -> dict:
     """The result of a pair, trained unless it is there already."""
-    name = configuration(pair).run_name
-    folder = checkpoints / name
-    if not (folder / "finished.json").exists():
-        folders = ["--checkpoint_dir", str(checkpoints), "--result_dir", str(results)]
-        subprocess.run([*command(pair, (folder / "config.json").exists()), *folders], check=True)
-    return result(folder, storage.read_json(results / name / "metrics.json"))
+    config = configuration(pair)
+    report = ("--generate", "1", "--result_dir", str(results))
+    folder = trained(config, "thesis", checkpoints, *report)
+    return result(folder, storage.read_json(results / config.run_name / "metrics.json"))
 
 
 def result(folder: Path, metrics: dict) -> dict:

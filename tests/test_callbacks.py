@@ -82,7 +82,7 @@ def test_the_best_epoch_is_the_first_of_equals():
 )
 def test_kl_weight_rises_linearly_from_zero(weight, epochs, expected):
     model = toys.shared("model1")
-    warmup = callbacks.KLWarmup(weight, epochs)
+    warmup = callbacks.Warmup("kl_weight", weight, epochs)
     warmup.set_model(model)
     for epoch, value in enumerate(expected):
         warmup.on_epoch_begin(epoch)

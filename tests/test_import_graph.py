@@ -21,15 +21,18 @@ PACKAGE = ROOT / "vae_gmvae"
 NAME = PACKAGE.name
 
 MAY_IMPORT = {
+    "augmentation": set(),
     "config": set(),
     "data": set(),
     "distributions": set(),
     "networks": set(),
     "plots": set(),
     "logs": set(),
-    "models": {"config", "distributions", "networks"},
+    "models": {"augmentation", "config", "distributions", "networks"},
     "storage": set(),
     "runs": {"config", "models", "storage"},
+    "reference": {"runs", "storage"},
+    "speed": set(),
     "callbacks": {"config", "models", "runs", "storage"},
     "training": {"callbacks", "config", "logs", "models", "runs", "storage"},
     "evaluation": {"distributions"},

@@ -24,10 +24,12 @@ _HOMES = {
     "train": "training",
     "Run": "runs",
     "load_run": "runs",
+    "load_reference": "reference",
     "evaluate": "evaluation",
+    "by_speed": "speed",
 }
-_MODULES = ("callbacks", "config", "data", "distributions", "evaluation", "models", "networks")
-_MODULES += ("plots", "report", "runs", "training")
+_MODULES = ("augmentation", "callbacks", "config", "data", "distributions", "evaluation", "models")
+_MODULES += ("networks", "plots", "reference", "report", "runs", "speed", "training")
 
 __all__ = [*_HOMES, *_MODULES]  # noqa: PLE0604, they are strings
 

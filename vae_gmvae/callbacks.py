@@ -113,16 +113,21 @@ class EarlyStopping(keras.callbacks.Callback):
         self.model.stop_training = self.is_due()
 
 
-class KLWarmup(keras.callbacks.Callback):
-    """Lets the weight of the KL terms rise linearly from 0 over the first `epochs` epochs."""
+class Warmup(keras.callbacks.Callback):
+    """Lets a weight in the model's loss rise linearly from 0 over the first `epochs` epochs.
 
-    def __init__(self, weight: float, epochs: int):
+    Args:
+        name: the model's variable, "kl_weight" or "consistency".
+        weight: its value from then on.
+    """
+
+    def __init__(self, name: str, weight: float, epochs: int):
         super().__init__()
-        self.weight, self.epochs = weight, epochs
+        self.name, self.weight, self.epochs = name, weight, epochs
 
     def on_epoch_begin(self, epoch, logs=None):
         share = min(1.0, epoch / self.epochs) if self.epochs else 1.0
-        self.model.kl_weight.assign(self.weight * share)
+        getattr(self.model, self.name).assign(self.weight * share)
 
 
 class Progress(keras.callbacks.Callback):

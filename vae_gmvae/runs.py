@@ -163,10 +163,11 @@ def check_same(config: Config, folder: Path):
         raise FileNotFoundError(
             f"no checkpoint to restore in {folder}: {there}; train first with --restore 0"
         )
-    old, new = storage.read_json(folder / "config.json", "config")["config"], config.to_dict()
-    differ = [k for k in new if k not in FREE_TO_CHANGE and old.get(k) != new[k]]
+    old = storage.read_json(folder / "config.json", "config")["config"]
+    old, new = Config.from_dict(old).to_dict(), config.to_dict()  # options younger than the run
+    differ = [k for k in new if k not in FREE_TO_CHANGE and old[k] != new[k]]
     if differ:
-        changes = ", ".join(f"{k} {old.get(k)!r} there, {new[k]!r} asked for" for k in differ)
+        changes = ", ".join(f"{k} {old[k]!r} there, {new[k]!r} asked for" for k in differ)
         raise ValueError(
             f"the checkpoint in {folder} has another configuration ({changes}): use its values, "
             "or give the new run a name of its own with --extra_name"

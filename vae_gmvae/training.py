@@ -132,7 +132,8 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
     bar = callbacks.Progress(batches.steps, leg.epochs_done, leg.target_epochs, shown=progress)
     parts = [
         batches,
-        callbacks.KLWarmup(config.kl_weight, config.kl_warmup),
+        callbacks.Warmup("kl_weight", config.kl_weight, config.kl_warmup),
+        *_consistency_warmup(config),
         callbacks.FinitenessGuard(),
         callbacks.History(leg.history),
         stopping,
@@ -151,6 +152,12 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
             shuffle=False,  # ShuffledBatches has done that
             verbose=0,
         )
+
+
+def _consistency_warmup(config) -> list:
+    if not config.consistency:
+        return []
+    return [callbacks.Warmup("consistency", config.consistency, config.consistency_warmup)]
 
 
 def _create(config, data, folder: Path, log_dir, say):

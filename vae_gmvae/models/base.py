@@ -96,7 +96,7 @@ class LatentVariableModel(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if training:
             self.steps_seen.assign_add(1)
-        return -ops.mean(self.objective(y_pred))
+        return sum(self.losses, -ops.mean(self.objective(y_pred)))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         self._watch_finiteness(y_pred)

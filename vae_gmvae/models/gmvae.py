@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from vae_gmvae import augmentation
 from vae_gmvae import distributions as d
 from vae_gmvae.models.base import Latents, LatentVariableModel
 
@@ -46,6 +47,9 @@ class GMVAE(LatentVariableModel):
         super().__init__(config, image_shape, decoder)
         self.encoder_z, self.encoder_w = encoder_z, encoder_w
         self.prior, self.classifier = prior, classifier
+        if config.consistency:
+            self.consistency = self._state("consistency", config.consistency)
+            self.movement_seed = keras.random.SeedGenerator(config.seed + 1, name="movement")
 
     def encode(self, x, training=False) -> Latents:
         return Latents(self.encode_z(x, training=training), self.encode_w(x, training=training))
@@ -80,6 +84,8 @@ class GMVAE(LatentVariableModel):
         log_p_z = self.log_components(z, self.prior_z(w, training=training))  # [B, K]
         network = self.classifier is not None
         y_logits = self.classify_y(z, w, training=training) if network else log_p_z  # [B, K]
+        if training:
+            self._regularise(x, y_logits)
         expected = ops.sum(ops.softmax(y_logits, axis=-1) * log_p_z, axis=-1)  # [B]
         return GMVAETerms(
             reconstruction=self.log_p_x(x, z, training=training),
@@ -87,6 +93,30 @@ class GMVAE(LatentVariableModel):
             w_prior=d.kl_standard_normal(q.w),
             y_prior=self.y_prior(y_logits),
         )
+
+    def _regularise(self, x, y_logits):
+        """Adds to the loss what it holds beyond the ELBO's terms, in nats.
+
+        The mean y_prior is the mutual information of x and y plus KL(mean of p(y|w,z) || p(y)).
+        `objective` has given both the weight of the information.
+        """
+        missing = self.config.y_marginal_weight - self.config.y_information_weight
+        if missing:
+            log_sum = ops.logsumexp(ops.log_softmax(y_logits, axis=-1), axis=0)  # [K]
+            self.add_loss(self.kl_weight * missing * self.y_prior(log_sum))
+        if self.config.consistency:
+            self.add_loss(self.consistency * ops.mean(self._unrest(x, y_logits)))
+
+    def _unrest(self, x, y_logits):
+        """KL(p(y|w,z) of x || p(y|w,z) of x moved a little), [B], in nats."""
+        q = self.encode(augmentation.move(x, self.movement_seed), training=True)
+        eps = self.sample_eps(ops.shape(x)[0])  # afresh: noise must not name the cluster
+        z, w = d.reparameterise(q.z, eps.z), d.reparameterise(q.w, eps.w)
+        return d.kl_categorical(y_logits, self.classify_y(z, w, training=True))
+
+    def objective(self, terms):
+        weighted = self.config.y_information_weight * terms.y_prior
+        return super().objective(terms._replace(y_prior=weighted))
 
     def y_prior(self, y_logits):
         """KL(p(y|w,z) || p(y)), [B], in [0, log K]; reversed, as the 2018 code did, unbounded."""

@@ -1,0 +1,65 @@
+"""Trains the reference runs that the book publishes and stores them with the package.
+
+    python benchmarks/reference_runs.py                       all ten
+    python benchmarks/reference_runs.py --only model1/FREY    one of them
+
+`make reference` runs it. It can be interrupted at any moment and started again: what is stored
+with the preset's configuration is kept, a run that was cut short is completed. The metrics are
+those of the rounded weights that are stored.
+"""
+
+import argparse
+from pathlib import Path
+
+from pairs import PAIRS, trained
+
+from vae_gmvae import evaluate, load_dataset, preset, reference, runs, storage
+
+LIMIT = 8  # MB, of all ten
+NUM_SAMPLES = 200  # importance samples of log p(x)
+
+
+def is_stored(config) -> bool:
+    """Whether the package holds this very configuration, with its metrics."""
+    folder = reference.folder_of(config.model_name, config.dataset_name)
+    if not (folder / "metrics.json").exists():
+        return False
+    return storage.read_json(folder / "config.json", "config")["config"] == config.to_dict()
+
+
+def store(config, checkpoints: Path, data_dir: str | None) -> dict:
+    """Trains, stores and evaluates one reference run; returns its metrics."""
+    places = ("--data_dir", data_dir) if data_dir else ()
+    folder = trained(config, "reference", checkpoints, *places)
+    place = reference.store(runs.load_run(folder))
+    run = reference.load_reference(config.model_name, config.dataset_name)
+    data = load_dataset(config.dataset_name, data_dir, seed=config.seed, split=config.split)
+    metrics = evaluate(run.model, data.test, num_samples=NUM_SAMPLES, seed=config.seed)
+    metrics = {"epochs": run.epochs_done, "minutes": _minutes(run.history)} | metrics
+    storage.write_json(place / "metrics.json", metrics)
+    return metrics
+
+
+def _minutes(history: dict) -> float:
+    return round(sum(history["seconds"]) / 60, 1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=PAIRS, action="append", help="train this pair only")
+    parser.add_argument("--checkpoint_dir", type=Path, default=Path("saved_models"))
+    parser.add_argument("--data_dir", help="folder of the official files")
+    options = parser.parse_args()
+    for pair in options.only or PAIRS:
+        config = preset("reference", *pair.split("/"))
+        if not is_stored(config):
+            metrics = store(config, options.checkpoint_dir, options.data_dir)
+            print(f"{pair}: ELBO {metrics['elbo']:.1f}, log p(x) {metrics['log_p_x']:.1f}")
+    size = sum(path.stat().st_size for path in reference.HERE.rglob("*") if path.is_file()) / 1e6
+    print(f"the reference runs take {size:.1f} MB")
+    if size > LIMIT:
+        raise SystemExit(f"more than the {LIMIT} MB that the package may carry")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""What the loss may hold beyond the ELBO: the weights of y_prior's two parts, and consistency."""
+
+import numpy as np
+import pytest
+import toys
+from scipy import special
+
+from vae_gmvae import distributions as d
+from vae_gmvae.config import GMVAE_NAMES, Config
+
+X = toys.images(6)
+every_gmvae = pytest.mark.parametrize("model_name", GMVAE_NAMES)
+
+
+def trained_on(model):
+    """(loss, terms, p(y|w,z) [B, K]) of one training call, at the noise that it drew."""
+    state = model.noise_seed.state.numpy()
+    terms = model(X, training=True)
+    loss = float(model.compute_loss(y_pred=terms, training=False))
+    model.noise_seed.state.assign(state)
+    q, eps = model.encode(X), model.sample_eps(len(X))
+    z, w = d.reparameterise(q.z, eps.z), d.reparameterise(q.w, eps.w)
+    return loss, terms, special.softmax(model.classify_y(z, w), axis=1)
+
+
+def parts(y_prob):
+    """The mutual information of image and cluster, and KL(mean || uniform), in nats."""
+    mean = y_prob.mean(axis=0)
+    information = special.rel_entr(y_prob, mean).sum(axis=1).mean()
+    return information, special.rel_entr(mean, 1 / len(mean)).sum()
+
+
+@every_gmvae
+@pytest.mark.parametrize("y_posterior", ["network", "bayes"])
+def test_the_mean_y_prior_is_information_plus_marginal(model_name, y_posterior):
+    model = toys.scrambled(toys.shared(model_name, y_posterior=y_posterior))
+    _, terms, y_prob = trained_on(model)
+    information, marginal = parts(y_prob)
+    assert min(information, marginal) > 1e-3
+    np.testing.assert_allclose(np.mean(terms.y_prior), information + marginal, rtol=1e-4)
+
+
+@every_gmvae
+@pytest.mark.parametrize("weights", [(0.0, 1.0), (0.0, 10.0), (2.0, 0.5), (1.0, 1.0)])
+@pytest.mark.parametrize("kl_weight", [1.0, 0.3])
+def test_the_loss_weighs_the_two_parts_of_y_prior(model_name, weights, kl_weight):
+    names = ("y_information_weight", "y_marginal_weight")
+    options = dict(zip(names, weights), kl_weight=kl_weight)
+    model = toys.scrambled(toys.shared(model_name, **options))
+    loss, terms, y_prob = trained_on(model)
+    costs = np.mean(terms.conditional_prior + terms.w_prior) + np.dot(weights, parts(y_prob))
+    expected = kl_weight * costs - np.mean(terms.reconstruction)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+@every_gmvae
+def test_the_elbo_and_its_terms_do_not_know_of_the_weights(model_name):
+    options = dict(y_information_weight=0.0, y_marginal_weight=10.0, consistency=5.0)
+    model = toys.scrambled(toys.shared(model_name))
+    eps = toys.noise(model, len(X))
+    other = toys.copy(model, **options)
+    for mine, its in zip(model.elbo_terms(X, eps), other.elbo_terms(X, eps)):
+        np.testing.assert_array_equal(mine, its)
+    np.testing.assert_array_equal(model.elbo(X, eps), other.elbo(X, eps))
+
+
+@every_gmvae
+def test_consistency_adds_the_divergence_from_moved_images(model_name, monkeypatch):
+    """Images that do not move, and latents without noise, give the divergence 0."""
+    model = toys.scrambled(toys.shared(model_name, consistency=2.0))
+    plain = toys.copy(model, consistency=0.0)
+    plain.noise_seed.state.assign(model.noise_seed.state)
+    moving = trained_on(model)[0] - trained_on(plain)[0]
+    assert moving > 1e-3
+    for encoder in (model.encoder_z, model.encoder_w):
+        encoder.logvar.kernel.assign(np.zeros(encoder.logvar.kernel.shape))
+        encoder.logvar.bias.assign(np.full(encoder.logvar.bias.shape, -1e3))
+    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: images)
+    model(X, training=True)
+    np.testing.assert_allclose(model.losses, [0.0], atol=1e-4)
+
+
+@every_gmvae
+def test_consistency_is_the_mean_kl_times_its_weight(model_name, monkeypatch):
+    """Without noise in the latents it is a function of the images alone."""
+    model = toys.scrambled(toys.shared(model_name, consistency=3.0))
+    for encoder in (model.encoder_z, model.encoder_w):
+        encoder.logvar.kernel.assign(np.zeros(encoder.logvar.kernel.shape))
+        encoder.logvar.bias.assign(np.full(encoder.logvar.bias.shape, -1e3))
+    others = toys.images(6, seed=9)
+    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: others)
+    model(X, training=True)
+    here, there = (np.asarray(model.responsibilities(x), "float64") for x in (X, others))
+    expected = 3.0 * special.rel_entr(here, there).sum(axis=1).mean()
+    assert expected > 1e-3
+    np.testing.assert_allclose(model.losses, [expected], rtol=1e-2, atol=1e-4)
+
+
+@every_gmvae
+def test_evaluation_neither_moves_images_nor_adds_to_the_loss(model_name):
+    model = toys.shared(model_name, consistency=3.0, y_marginal_weight=4.0)
+    state = model.movement_seed.state.numpy()
+    terms = model(X, training=False)
+    np.testing.assert_allclose(
+        model.compute_loss(y_pred=terms, training=False), -np.mean(terms.elbo), rtol=1e-6
+    )
+    np.testing.assert_array_equal(model.movement_seed.state, state)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(model_name="model1", consistency=1.0), "model1 has no p"),
+        (dict(model_name="model3", y_marginal_weight=2.0), "model3 has no p"),
+        (dict(y_information_weight=0.0, y_prior="reversed"), "forward"),
+        (dict(y_marginal_weight=3.0, min_information=1.0), "min_information 0"),
+        (dict(consistency=-1.0), "consistency is -1.0"),
+        (dict(y_information_weight=-0.5), "y_information_weight is -0.5"),
+    ],
+)
+def test_what_cannot_be_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        Config(**{"model_name": "model5", **options})

@@ -1,0 +1,50 @@
+"""Small random movements of images, written in keras.ops: other hands writing the same digit."""
+
+import math
+
+import keras
+from keras import ops
+
+ROTATION = math.radians(12)  # each range is uniform around no movement
+LOG_SCALE = 0.1
+SHEAR = 0.3
+SHIFT = 2.5  # pixels
+
+
+def move(images, seed: keras.random.SeedGenerator):
+    """Each image rotated, scaled, sheared and shifted a little of its own, [B, H, W, C].
+
+    Bilinear; what comes from outside the image is 0.
+    """
+    _, height, width, channels = images.shape
+    rows, columns = _sources(ops.shape(images)[0], height, width, seed)  # [B, H * W] each
+    flat = ops.reshape(images, (-1, height * width, channels))
+    row, column = ops.floor(rows), ops.floor(columns)
+    moved = 0.0
+    for down in (0, 1):
+        for right in (0, 1):
+            r, c = row + down, column + right
+            share = (1 - ops.abs(rows - r)) * (1 - ops.abs(columns - c))
+            inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+            share = ops.where(inside, share, 0.0)[..., None]  # [B, H * W, 1]
+            place = ops.clip(r, 0, height - 1) * width + ops.clip(c, 0, width - 1)
+            pixels = ops.take_along_axis(flat, ops.cast(place, "int32")[..., None], axis=1)
+            moved += share * pixels
+    return ops.reshape(moved, (-1, height, width, channels))
+
+
+def _sources(num: int, height: int, width: int, seed):
+    """Where each pixel of each moved image comes from: rows and columns, [B, H * W]."""
+    draw = keras.random.uniform((num, 6), -1.0, 1.0, seed=seed)
+    angle, up, along, shear, down, right = (draw[:, i : i + 1] for i in range(6))  # [B, 1]
+    cos, sin = ops.cos(ROTATION * angle), ops.sin(ROTATION * angle)
+    row, column = ops.meshgrid(
+        ops.arange(height, dtype="float32") - (height - 1) / 2,
+        ops.arange(width, dtype="float32") - (width - 1) / 2,
+        indexing="ij",
+    )
+    row, column = ops.reshape(row, (1, -1)), ops.reshape(column, (1, -1))  # [1, H * W]
+    column = column + SHEAR * shear * row
+    rows = (cos * row - sin * column) * ops.exp(LOG_SCALE * up) + SHIFT * down
+    columns = (sin * row + cos * column) * ops.exp(LOG_SCALE * along) + SHIFT * right
+    return rows + (height - 1) / 2, columns + (width - 1) / 2
