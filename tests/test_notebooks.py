@@ -15,7 +15,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
-CHAPTERS = [name for name in NOTEBOOKS if name[:2].isdigit() and name[:2] != "00"]
+CHAPTERS = [name for name in NOTEBOOKS if name[:2].isdigit()]
 PAGES = sorted((ROOT / "book").rglob("*.md"))
 NUMBERS = [f"{number:02d}" for number in range(12)]
 

@@ -5,6 +5,7 @@ Skipped where the book is not built (`make book` builds it) or no Chromium is fo
 
 import functools
 import http.server
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -137,3 +138,22 @@ def test_a_page_opens_from_a_file(context):
         assert visit.complaints == []
         assert visit.foreign("file://") == []
         assert visit.page.evaluate(UNRENDERED) == []
+
+
+NOTEBOOKS = [path for path in PAGES if path.startswith("notebooks/")]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_a_notebook_can_be_run_and_kept(path):
+    """Below the title; the theme's own button leads to the same place."""
+    page = (BOOK / path).read_text("utf-8")
+    (line,) = re.findall(r'<p class="page-badges">(.*?)</p>', page, re.S)
+    colab, download = re.findall(r'href="(.*?)"', line)
+    assert page.count(f'href="{colab}"') == 2
+    assert (BOOK / path).parent.joinpath(download).resolve().suffix == ".ipynb"
+    assert (BOOK / path).parent.joinpath(download).is_file()
+
+
+def test_other_pages_have_no_badges():
+    others = [path for path in PAGES if path not in NOTEBOOKS]
+    assert [path for path in others if "page-badges" in (BOOK / path).read_text("utf-8")] == []

@@ -1,0 +1,235 @@
+"""What stands between notebooks and pages: execution, stored results, badges, lists."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from nbformat import read, write
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+ROOT = Path(__file__).parents[1]
+EXECUTE = ROOT / "book" / "tools" / "execute.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def importable():
+    """The tools and extensions as modules; skips where the book's packages are missing."""
+    pytest.importorskip("sphinx")
+    folders = [str(ROOT / "book" / name) for name in ("extensions", "tools")]
+    sys.path[:0] = folders
+    yield
+    for folder in folders:
+        sys.path.remove(folder)
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+# --- executing notebooks
+
+
+def test_what_tensorflow_logs_is_dropped_and_nothing_else():
+    import execute
+
+    logs = (
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1795349130.697337   19230 port.cc:153] oneDNN custom operations are on.\n"
+        "2026-11-22 12:00:00.123456: I tensorflow/core/cpu_feature_guard.cc:210] optimized\n"
+        "To enable the following instructions: AVX2 FMA, rebuild TensorFlow.\n"
+    )
+    assert execute.without_logs(logs + "UserWarning: look\n") == "UserWarning: look\n"
+
+
+def test_pieces_of_a_stream_become_one():
+    import execute
+
+    logs = stream("I0000 00:00:1.2 3 a.cc:1] b\n", "stderr")
+    found = execute.clean_outputs([stream("a\n"), logs, stream("b\n"), stream("c\n")])
+    assert found == [stream("a\nb\nc\n")]
+
+
+def test_widgets_are_numbered():
+    import execute
+
+    notebooks = []
+    for name in ("a1b2", "c3d4"):
+        view = {"application/vnd.jupyter.widget-view+json": {"model_id": name}}
+        cell = new_code_cell("w", id="w", outputs=[new_output("display_data", data=view)])
+        state = {"state": {name: {"layout": f"IPY_MODEL_{name}0"}, f"{name}0": {}}}
+        notebook = new_notebook(cells=[cell], metadata={"widgets": {execute.WIDGETS: state}})
+        notebooks.append(execute.normalised(notebook))
+    assert notebooks[0] == notebooks[1]
+    assert set(notebooks[0].metadata) == {"kernelspec", "language_info", "widgets"}
+
+
+def run(path: Path, *options):
+    command = [sys.executable, EXECUTE, path, *options]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """Writes a notebook of these cells."""
+
+    def make(*sources):
+        cells = [new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)]
+        path = tmp_path / "page.ipynb"
+        write(new_notebook(cells=cells), path)
+        return path
+
+    return make
+
+
+def test_executing_twice_gives_the_same_file(notebook, tmp_path):
+    path = notebook(f"import os\nprint(os.getcwd() == {str(tmp_path)!r})", "1 + 1")
+    assert run(path, "--status", tmp_path / "status.json").returncode == 0
+    first = path.read_bytes()
+    assert [cell.execution_count for cell in read(path, 4).cells] == [1, 2]
+    assert read(path, 4).cells[0].outputs == [stream("True\n")]
+    assert b"version" not in first.replace(b"nbformat", b"")
+    assert run(path).returncode == 0
+    assert path.read_bytes() == first
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["seconds"]["page"] > 0 and status["packages"]["numpy"][0].isdigit()
+
+
+def test_a_failing_cell_leaves_the_file_alone(notebook):
+    path = notebook("print(1)", "1 / 0")
+    before = path.read_bytes()
+    done = run(path)
+    assert done.returncode == 1
+    assert "1 / 0" in done.stdout and "ZeroDivisionError" in done.stdout
+    assert path.read_bytes() == before
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
+
+
+def test_a_warning_of_a_cell_fails(notebook):
+    done = run(notebook("import warnings\nwarnings.warn('look')"))
+    assert done.returncode == 1 and "look" in done.stdout
+
+
+def test_notebooks_are_left_out_where_their_data_is_missing(notebook, tmp_path, monkeypatch):
+    import notebooks_test
+
+    path = notebook('vg.load_dataset("MNIST"), vg.load_dataset(name)')
+    assert notebooks_test.datasets_of(path) == {"MNIST"}
+    monkeypatch.setenv("VAE_GMVAE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("VAE_GMVAE_CACHE_DIR", str(tmp_path))
+    assert notebooks_test.missing_datasets() == {"MNIST", "FREY"}
+    assert notebooks_test.main([str(path)]) == 1
+    (tmp_path / "frey_rawface.mat").touch()
+    assert notebooks_test.missing_datasets() == {"MNIST"}
+
+
+# --- stored results in the text
+
+
+@pytest.fixture
+def results(tmp_path):
+    reference = tmp_path / "vae_gmvae" / "reference" / "model1_MNIST" / "metrics.json"
+    other = tmp_path / "benchmarks" / "results" / "runs.json"
+    for path, values in (
+        (reference, {"elbo": -3835.27, "accuracy": 0.695, "by": "kmeans", "nothing": None}),
+        (other, {"model1/MNIST": {"metrics": {"elbo": 1234.5}, "list": [1, 2]}}),
+    ):
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(values))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("role", "text"),
+    [
+        ("model1/MNIST:elbo:.1f", "−3835.3"),
+        ("model1/MNIST:elbo", "−3835.27"),
+        ("model1/MNIST:accuracy:.1%", "69.5%"),
+        ("model1/MNIST:by", "kmeans"),
+        ("runs.json:model1/MNIST/metrics/elbo:,.0f", "1,234"),
+        ("runs.json:model1/MNIST/list/1", "2"),
+    ],
+)
+def test_a_result_is_read(results, role, text):
+    import results as extension
+
+    assert extension.text_of(results, role) == text
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("model2/MNIST:elbo:.1f", "no file vae_gmvae/reference/model2_MNIST/metrics.json"),
+        ("model1/MNIST:elbow:.1f", "no 'elbow'"),
+        ("model1/MNIST:elbo:.1q", "format '.1q'"),
+        ("model1/MNIST:by:.1f", "format '.1f'"),
+        ("model1/MNIST:nothing", "no number"),
+        ("model1/MNIST", "a file and a key"),
+        ("runs.json:model1/MNIST/metrics/mse", "no 'mse'"),
+        ("runs.json:model1/MNIST/metrics", "no number"),
+        ("runs.json:model1/MNIST/list/2", "no '2'"),
+    ],
+)
+def test_a_result_that_is_missing_is_named(results, role, words):
+    import results as extension
+
+    with pytest.raises(extension.ResultError, match=words.replace("[", r"\[")):
+        extension.text_of(results, role)
+
+
+# --- badges and the appendix
+
+
+def test_badges():
+    import badges
+
+    options = {
+        "repository_url": "https://github.com/someone/something/",
+        "repository_branch": "main",
+        "launch_buttons": {"colab_url": "https://colab.example"},
+    }
+    url = "https://colab.example/github/someone/something/blob/main/notebooks/a.ipynb"
+    assert badges.colab_url(options, "notebooks/a") == url
+    assert f'href="{url}"' in badges.badges(options, "notebooks/a")
+    below = badges.colab_url(options | {"path_to_docs": "docs/"}, "a")
+    assert below.endswith("/blob/main/docs/a.ipynb")
+    elsewhere = options | {"repository_url": "https://example.org/a"}
+    assert badges.colab_url(elsewhere, "a") is None
+    assert "olab" not in badges.badges(elsewhere, "a")
+    assert badges.download_url("notebooks/a") == "../_sources/notebooks/a.ipynb"
+    assert badges.download_url("a") == "_sources/a.ipynb"
+
+
+def test_exercises_are_listed_with_their_solutions():
+    import appendix
+
+    def entry(kind, docname, **node):
+        return {"type": kind, "docname": docname, "node": node}
+
+    registry = {
+        "ex-a": entry("exercise", "one", label="ex-a"),
+        "s": entry("solution-start", "one", label="s", target_label="ex-a"),
+        "ex-b": entry("exercise", "two", label="ex-b"),
+    }
+    pages = appendix.solved(registry)
+    assert [answer and answer["label"] for _, answer in pages["one"]] == ["s"]
+    assert pages["two"] == [({"label": "ex-b"}, None)]
+
+
+@pytest.mark.parametrize("title", ["Exercise Half", "Exercise (Half)", "ExerciseHalf"])
+def test_the_title_of_an_exercise(title):
+    import appendix
+
+    assert appendix.title_of([SimpleNamespace(astext=lambda: title)]) == "Half"
+
+
+def test_the_status_as_text():
+    import appendix
+
+    device = {"processor": "Some CPU", "cores": 2}
+    status = {"python": "3.12.1", "packages": {"keras": "3"}, "device": device}
+    text = appendix.markdown(status | {"seconds": {"01_a": 1.6, "02_b": 2.6}})
+    assert "Some CPU, 2 cores" in text and "keras 3" in text
+    assert "| {doc}`/notebooks/01_a` | 2 |" in text and "| all | 4 |" in text
