@@ -30,7 +30,7 @@ def is_stored(config) -> bool:
 def store(config, checkpoints: Path, data_dir: str | None) -> dict:
     """Trains, stores and evaluates one reference run; returns its metrics."""
     places = ("--data_dir", data_dir) if data_dir else ()
-    folder = trained(config, "reference", checkpoints, *places)
+    folder = trained(config, "reference", checkpoints, "--summary", "0", *places)
     place = reference.store(runs.load_run(folder))
     run = reference.load_reference(config.model_name, config.dataset_name)
     data = load_dataset(config.dataset_name, data_dir, seed=config.seed, split=config.split)
