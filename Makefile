@@ -12,7 +12,7 @@ BOOK := _build/html
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help book test lint format execute notebooks-test clean distclean
+.PHONY: help book test lint format reference execute notebooks-test clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,10 +71,13 @@ format: $(VENV)/.test ## mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+reference: $(VENV)/.test ## train the reference runs and store them with the package: an hour or two
+	@$(DATA); $(BIN)/python benchmarks/reference_runs.py
+
 execute: $(VENV)/.test ## re-execute every notebook in place, or NOTEBOOKS=..., at reference speed
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook in notebooks/."; exit 1; }
 	@$(DATA); \
-	 VAE_GMVAE_SPEED=reference $(BIN)/python book/tools/execute.py --status book/status.json $(NOTEBOOKS)
+	 VAE_GMVAE_SPEED=reference $(BIN)/python book/tools/execute.py $(NOTEBOOKS)
 
 notebooks-test: $(VENV)/.test ## re-execute every notebook at smoke speed and compare its outputs
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook in notebooks/."; exit 1; }

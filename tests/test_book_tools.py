@@ -112,6 +112,16 @@ def test_a_warning_of_a_cell_fails(notebook):
     assert done.returncode == 1 and "look" in done.stdout
 
 
+def test_only_what_the_book_shows_is_noted(tmp_path, monkeypatch):
+    import execute
+
+    page = ROOT / "notebooks" / "00_how_to_read.ipynb"
+    monkeypatch.delenv("VAE_GMVAE_SPEED", raising=False)
+    assert execute.is_published(page) and not execute.is_published(tmp_path / page.name)
+    monkeypatch.setenv("VAE_GMVAE_SPEED", "smoke")
+    assert not execute.is_published(page)
+
+
 def test_notebooks_are_left_out_where_their_data_is_missing(notebook, tmp_path, monkeypatch):
     import notebooks_test
 
