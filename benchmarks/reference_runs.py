@@ -11,11 +11,13 @@ those of the rounded weights that are stored.
 import argparse
 from pathlib import Path
 
+import numpy as np
 from pairs import PAIRS, trained
 
-from vae_gmvae import evaluate, load_dataset, preset, reference, runs, storage
+from vae_gmvae import evaluate, load_dataset, plots, preset, reference, runs, storage
 
 LIMIT = 8  # MB, of all ten
+FRONT_PAGE = Path(__file__).resolve().parents[1] / "book" / "assets" / "clusters.png"
 NUM_SAMPLES = 200  # importance samples of log p(x)
 
 
@@ -44,6 +46,14 @@ def _minutes(history: dict) -> float:
     return round(sum(history["seconds"]) / 60, 1)
 
 
+def draw_front_page():
+    """The picture of the book's first page and of the README: model5's clusters on MNIST."""
+    run = reference.load_reference("model5", "MNIST")
+    clusters = range(run.config.num_clusters)
+    samples = np.stack([run.model.sample(25, seed=run.config.seed, k=k) for k in clusters])
+    plots.cluster_grids(samples).savefig(FRONT_PAGE)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=PAIRS, action="append", help="train this pair only")
@@ -55,6 +65,7 @@ def main():
         if not is_stored(config):
             metrics = store(config, options.checkpoint_dir, options.data_dir)
             print(f"{pair}: ELBO {metrics['elbo']:.1f}, log p(x) {metrics['log_p_x']:.1f}")
+    draw_front_page()
     size = sum(path.stat().st_size for path in reference.HERE.rglob("*") if path.is_file()) / 1e6
     print(f"the reference runs take {size:.1f} MB")
     if size > LIMIT:

@@ -96,10 +96,10 @@ class LatentVariableModel(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if training:
             self.steps_seen.assign_add(1)
+        self._watch_finiteness(y_pred)
         return sum(self.losses, -ops.mean(self.objective(y_pred)))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        self._watch_finiteness(y_pred)
         for mean, values in zip(self.term_means, (*y_pred, y_pred.elbo), strict=True):
             mean.update_state(values)
         return self.get_metrics_result()
@@ -110,8 +110,9 @@ class LatentVariableModel(keras.Model):
         Validation has no steps of its own: what it finds is put down to the step before it.
         """
         finite = ops.stack([ops.all(ops.isfinite(values)) for values in terms])  # [terms]
-        fresh = ops.logical_and(ops.logical_not(finite), ops.equal(self.first_nonfinite, 0))
-        self.first_nonfinite.assign(ops.where(fresh, self.steps_seen, self.first_nonfinite))
+        first, now = map(ops.convert_to_tensor, (self.first_nonfinite, self.steps_seen))
+        fresh = ops.logical_and(ops.logical_not(finite), ops.equal(first, 0))
+        self.first_nonfinite.assign(ops.where(fresh, now, first))
 
     # --- p(x|z)
 

@@ -5,9 +5,10 @@
                       history.csv    every epoch
                       metrics.json   of these rounded weights, on the test images
 
-`make reference` trains them anew.
+`make reference` trains them anew. clustering.jsonl holds what benchmarks/clustering.py found.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def load_reference(model_name: str, dataset_name: str = "MNIST") -> runs.Run:
         FileNotFoundError: the installation lacks the run.
     """
     return runs.load_run(folder_of(model_name, dataset_name), weights="weights")
+
+
+def clustering_results() -> list[dict]:
+    """What benchmarks/clustering.py found: experiment, seed, configuration, metrics of each run."""
+    path = HERE / "clustering.jsonl"
+    return list(map(json.loads, path.read_text("utf-8").splitlines())) if path.exists() else []
 
 
 def store(run: runs.Run) -> Path:
