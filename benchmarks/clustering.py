@@ -1,0 +1,156 @@
+"""How well the GMVAE clusters MNIST without labels: every experiment, every seed, one line each.
+
+    python benchmarks/clustering.py --list
+    python benchmarks/clustering.py --only ablation/recipe --seeds 0 1 2
+
+Lines go to vae_gmvae/reference/clustering.jsonl, in the order of EXPERIMENTS; a line that is there
+is not computed again, a training that was cut short is completed. Labels score, nothing else:
+validation and early stopping look at the ELBO alone.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from vae_gmvae import (
+    Config,
+    evaluation,
+    load_dataset,
+    preset,
+    reference,
+    runs,
+    storage,
+    train,
+)
+
+RESULTS = reference.HERE / "clustering.jsonl"  # with the package: chapter 10 shows it
+SEEDS = 10
+LOG_P_X_IMAGES, NUM_SAMPLES = 1000, 50
+SCORES = ("accuracy_one_to_one", "accuracy_majority", "accuracy_surest", "nmi", "ari")
+
+ELBO = dict(y_information_weight=1.0, y_marginal_weight=1.0, consistency=0.0, consistency_warmup=0)
+CONSISTENT = dict(consistency=5.0, consistency_warmup=6)
+MARGINAL = dict(y_information_weight=0.0, y_marginal_weight=10.0)
+ABLATIONS = {  # what each of the two options does
+    "elbo": ELBO,
+    "consistency": ELBO | CONSISTENT,
+    "marginal": ELBO | MARGINAL,
+    "recipe": ELBO | MARGINAL | CONSISTENT,
+}
+WIDE = dict(hidden_dim=500, w_dim=10, epochs=75)
+
+
+def recipe(model_name: str = "model4_bias", **changes) -> Config:
+    """The reference run's configuration, with changes."""
+    return preset("reference", model_name, "MNIST", **changes)
+
+
+EXPERIMENTS = {
+    **{f"ablation/{name}": recipe(epochs=30, **change) for name, change in ABLATIONS.items()},
+    **{f"recipe/dense/{k}": recipe(num_clusters=k, **WIDE) for k in (10, 16, 30)},
+    **{f"recipe/conv/{k}": recipe("model5", num_clusters=k) for k in (10, 16, 30)},
+    **{f"thesis/{name}": preset("thesis", name, "MNIST") for name in ("model4_bias", "model5")},
+}
+
+
+def result(name: str, config: Config, data, checkpoints: Path) -> dict:
+    """The line of one experiment and seed, trained unless its run is finished."""
+    folder = checkpoints / name.replace("/", "-") / f"seed-{config.seed}"
+    if (folder / "finished.json").exists():
+        run = runs.load_run(folder)
+    else:
+        run = train(config, data, folder, restore=(folder / "config.json").exists())
+    metrics = evaluation.evaluate(
+        run.model,
+        data.test,
+        num_samples=NUM_SAMPLES,
+        log_p_x_images=LOG_P_X_IMAGES,
+        seed=config.seed,
+    )
+    responsibilities = evaluation.responsibilities(run.model, data.test.x)
+    return {
+        "experiment": name,
+        "seed": config.seed,
+        "config": config.to_dict(),
+        "versions": storage.read_json(folder / "config.json", "versions")["versions"],
+        "epochs": run.epochs_done,
+        "seconds": round(sum(run.history["seconds"])),
+        "cluster_sizes": np.bincount(
+            responsibilities.argmax(axis=1), minlength=config.num_clusters
+        ).tolist(),
+        "metrics": metrics,
+    }
+
+
+def add(line: dict):
+    """Puts a line into the results file, in its place."""
+    order = list(EXPERIMENTS)
+    lines = [*reference.clustering_results(), line]
+    lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
+    with storage.atomic(RESULTS) as file:
+        file.writelines((json.dumps(found) + "\n").encode() for found in lines)
+
+
+def summary(lines: list[dict]) -> dict[str, dict]:
+    """Per experiment: how many seeds, and each score's mean, standard deviation, best, worst."""
+    found = {}
+    for name in EXPERIMENTS:
+        metrics = [line["metrics"] for line in lines if line["experiment"] == name]
+        if metrics:
+            found[name] = {"seeds": len(metrics)} | {
+                score: _spread([each[score] for each in metrics])
+                for score in (*SCORES, "elbo", "log_p_x", "clusters_in_use")
+                if metrics[0][score] is not None
+            }
+    return found
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return dict(mean=float(np.mean(values)), sd=spread, best=max(values), worst=min(values))
+
+
+def table(found: dict[str, dict]) -> str:
+    """The summary as Markdown: mean ± standard deviation (worst to best), in percent."""
+    lines = ["| experiment | seeds | one-to-one | majority | surest example | ELBO |"]
+    lines += ["|---|---:|---:|---:|---:|---:|"]
+    for name, scores in found.items():
+        cells = [_percent(scores.get(score)) for score in SCORES[:3]]
+        elbo = f"{scores['elbo']['mean']:.1f} ± {scores['elbo']['sd']:.1f}"
+        lines.append(f"| {' | '.join([name, str(scores['seeds']), *cells, elbo])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _percent(spread: dict | None) -> str:
+    if spread is None:
+        return ""
+    mean, sd, best, worst = (100 * spread[key] for key in ("mean", "sd", "best", "worst"))
+    return f"{mean:.1f} ± {sd:.1f} ({worst:.1f} to {best:.1f})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_option = parser.add_argument
+    add_option("--only", choices=EXPERIMENTS, action="append", help="this experiment only")
+    add_option("--seeds", type=int, nargs="+", default=range(SEEDS))
+    add_option("--checkpoint_dir", type=Path, default=Path("saved_models/clustering"))
+    add_option("--data_dir", help="folder of the official files")
+    add_option("--list", action="store_true", help="say what there is, and stop")
+    options = parser.parse_args()
+    if options.list:
+        print(table(summary(reference.clustering_results())), *EXPERIMENTS, sep="\n")
+        return
+    data = load_dataset("MNIST", options.data_dir)
+    there = {(line["experiment"], line["seed"]) for line in reference.clustering_results()}
+    for name in options.only or EXPERIMENTS:
+        for seed in options.seeds:
+            if (name, seed) not in there:
+                config = EXPERIMENTS[name].replace(seed=seed)
+                add(result(name, config, data, options.checkpoint_dir))
+    print(table(summary(reference.clustering_results())))
+
+
+if __name__ == "__main__":
+    main()
