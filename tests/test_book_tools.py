@@ -44,6 +44,14 @@ def test_what_tensorflow_logs_is_dropped_and_nothing_else():
     assert execute.without_logs(logs + "UserWarning: look\n") == "UserWarning: look\n"
 
 
+def test_what_tensorflow_warns_of_on_stdout_is_dropped():
+    import execute
+
+    told = stream("first\nWARNING:tensorflow:5 out of the last 13 calls\nlast\n")
+    assert execute.clean_outputs([told]) == [stream("first\nlast\n")]
+    assert execute.clean_outputs([stream("WARNING:tensorflow:5 out of 13 calls")]) == []
+
+
 def test_pieces_of_a_stream_become_one():
     import execute
 

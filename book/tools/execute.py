@@ -32,6 +32,7 @@ LOG_LINE = re.compile(
 )
 ROOT = Path(__file__).resolve().parents[2]
 STATUS = ROOT / "book" / "status.json"
+WARNING_LINE = re.compile(r"^WARNING:tensorflow:.*\n?", re.MULTILINE)  # on stdout in a notebook
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -47,13 +48,18 @@ def without_logs(text: str) -> str:
     return "".join(line for line in lines if line.strip() and not LOG_LINE.match(line))
 
 
+def without_warnings(text: str) -> str:
+    """What is left of stdout without what TensorFlow's Python side warns of there."""
+    return WARNING_LINE.sub("", text)
+
+
 def clean_outputs(outputs: list) -> list:
     """The outputs without logs; pieces of one stream, which come as they please, in one piece."""
     cleaned = []
     for output in outputs:
         if output["output_type"] == "stream":
-            if output["name"] == "stderr":
-                output["text"] = without_logs(output["text"])
+            clean = without_logs if output["name"] == "stderr" else without_warnings
+            output["text"] = clean(output["text"])
             last = cleaned[-1] if cleaned else {}
             if last.get("output_type") == "stream" and last["name"] == output["name"]:
                 last["text"] += output["text"]
