@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import tables
 from pairs import PAIRS, trained
 
 from vae_gmvae import evaluate, load_dataset, plots, preset, reference, runs, storage
@@ -37,13 +38,19 @@ def store(config, checkpoints: Path, data_dir: str | None) -> dict:
     run = reference.load_reference(config.model_name, config.dataset_name)
     data = load_dataset(config.dataset_name, data_dir, seed=config.seed, split=config.split)
     metrics = evaluate(run.model, data.test, num_samples=NUM_SAMPLES, seed=config.seed)
-    metrics = {"epochs": run.epochs_done, "minutes": _minutes(run.history)} | metrics
+    metrics = {"epochs": run.epochs_done} | metrics
     storage.write_json(place / "metrics.json", metrics)
     return metrics
 
 
-def _minutes(history: dict) -> float:
-    return round(sum(history["seconds"]) / 60, 1)
+def results() -> dict[str, dict]:
+    """What is stored of each pair, as the table of thesis_runs.py has it."""
+    folders = {pair: reference.folder_of(*pair.split("/")) for pair in PAIRS}
+    return {
+        pair: tables.result(folder, storage.read_json(folder / "metrics.json"))
+        for pair, folder in folders.items()
+        if (folder / "metrics.json").exists()
+    }
 
 
 def draw_front_page():
@@ -66,6 +73,7 @@ def main():
             metrics = store(config, options.checkpoint_dir, options.data_dir)
             print(f"{pair}: ELBO {metrics['elbo']:.1f}, log p(x) {metrics['log_p_x']:.1f}")
     draw_front_page()
+    tables.write(tables.README, "reference runs", tables.of_runs(results()))
     size = sum(path.stat().st_size for path in reference.HERE.rglob("*") if path.is_file()) / 1e6
     print(f"the reference runs take {size:.1f} MB")
     if size > LIMIT:

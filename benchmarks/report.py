@@ -7,11 +7,12 @@ import os
 import platform
 from pathlib import Path
 
+import tables
+
 from vae_gmvae import __version__
 
 HERE = Path(__file__).resolve().parent
 RESULTS, README = HERE / "results" / "training_speed.json", HERE / "README.md"
-BEGIN, END = "<!-- training speed: begin -->\n", "<!-- training speed: end -->\n"
 
 
 def table(results: dict) -> str:
@@ -71,5 +72,4 @@ def write(results: dict, output: Path):
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(results, indent=2) + "\n")
     if output == RESULTS:
-        before, rest = README.read_text().split(BEGIN)
-        README.write_text(before + BEGIN + table(results) + END + rest.split(END)[1])
+        tables.write(README, "training speed", table(results))

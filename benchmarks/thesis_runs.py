@@ -13,15 +13,14 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
+import tables
 from pairs import PAIRS, trained
+from tables import README
 
 from vae_gmvae import preset, storage
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "thesis_runs.json"
-README = HERE.parent / "README.md"
-BEGIN, END = "<!-- thesis runs: begin -->\n", "<!-- thesis runs: end -->\n"
 # 300 epochs each in the thesis. Fewer where that would take hours: what the validation ELBO still
 # gained in the last tenth of the epochs stands in the table's last column.
 EPOCHS = {"model1/MNIST": 100, "model2/MNIST": 25, "model3/MNIST": 100, "model5/MNIST": 25}
@@ -37,57 +36,13 @@ def run(pair: str, checkpoints: Path, results: Path) -> dict:
     config = configuration(pair)
     report = ("--generate", "1", "--result_dir", str(results))
     folder = trained(config, "thesis", checkpoints, *report)
-    return result(folder, storage.read_json(results / config.run_name / "metrics.json"))
-
-
-def result(folder: Path, metrics: dict) -> dict:
-    """What is kept of a run: its configuration, versions, epochs, seconds and test metrics."""
-    history = storage.read_history(folder / "history.csv")
-    validation = history["val_elbo"]
-    tenth = max(1, len(validation) // 10)
-    return {
-        **storage.read_json(folder / "config.json"),
-        "best_epoch": history["epoch"][int(np.argmax(validation))],
-        "seconds": round(sum(history["seconds"])),
-        "last_tenth_gain": max(validation) - max(validation[:-tenth]),
-        "metrics": metrics,
-    }
-
-
-def table(results: dict[str, dict]) -> str:
-    """The results as Markdown."""
-    head = "| model | data | epochs | test ELBO | log p(x) | accuracy | clusters | minutes | gain |"
-    lines = [head, "|---|---|---:|---:|---:|---:|---:|---:|---:|"]
-    return (
-        "\n".join(lines + [_row(pair, results[pair]) for pair in PAIRS if pair in results]) + "\n"
-    )
-
-
-def _row(pair: str, found: dict) -> str:
-    metrics = found["metrics"]
-    accuracy = metrics.get("accuracy_one_to_one")
-    in_use, out_of = metrics.get("clusters_in_use"), metrics.get("num_clusters")
-    by_prior = metrics.get("clustering_by") == "responsibilities"
-    cells = [
-        *pair.split("/"),
-        metrics["epochs"],
-        f"{metrics['elbo']:.1f} ± {metrics['elbo_standard_error']:.1f}",
-        f"{metrics['log_p_x']:.1f} ± {metrics['log_p_x_standard_error']:.1f}",
-        "" if accuracy is None else f"{100 * accuracy:.1f} %" + ("" if by_prior else " (k-means)"),
-        f"{in_use} of {out_of}" if by_prior else "",
-        f"{found['seconds'] / 60:.0f}",
-        f"{found['last_tenth_gain']:.1f}",
-    ]
-    return "| " + " | ".join(map(str, cells)) + " |"
+    return tables.result(folder, storage.read_json(results / config.run_name / "metrics.json"))
 
 
 def update(results: dict[str, dict]):
     """Writes the results file, and its table into README.md."""
     storage.write_json(RESULTS, {pair: results[pair] for pair in PAIRS if pair in results})
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(before + BEGIN + table(results) + END + after)
+    tables.write(README, "thesis runs", tables.of_runs(results))
 
 
 def stored() -> dict[str, dict]:
@@ -106,7 +61,7 @@ def main():
         for pair in options.only or PAIRS:
             results[pair] = run(pair, options.checkpoint_dir, options.result_dir)
             update(results)
-    print(table(results))
+    print(tables.of_runs(results))
 
 
 if __name__ == "__main__":

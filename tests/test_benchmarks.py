@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from toys import images, noise, scrambled, tiny
 
+from vae_gmvae import Config, reference
+
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (8, 12, 1)
 
@@ -90,7 +92,57 @@ def test_another_objective_is_refused(tmp_path, monkeypatch, values):
 def test_the_table_is_that_of_the_results_file(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import report
+    import tables
 
-    printed = report.README.read_text().split(report.BEGIN)[1].split(report.END)[0]
     results = report.stored()
-    assert printed == (report.table(results) if results else "")
+    assert tables.printed(report.README, "training speed") == (
+        report.table(results) if results else ""
+    )
+
+
+# --- clustering
+
+
+@pytest.fixture
+def clustering(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import clustering
+
+    return clustering
+
+
+def test_every_line_is_a_run_of_its_experiment(clustering):
+    lines = reference.clustering_results()
+    assert len({(line["experiment"], line["seed"]) for line in lines}) == len(lines)
+    for line in lines:
+        expected = clustering.EXPERIMENTS[line["experiment"]].replace(seed=line["seed"])
+        assert Config.from_dict(line["config"]) == expected
+        assert sum(line["cluster_sizes"]) == line["metrics"]["images"] == 10_000
+
+
+def test_lines_stand_in_the_order_of_experiments_and_seeds(clustering, monkeypatch, tmp_path):
+    path = tmp_path / "clustering.jsonl"
+    monkeypatch.setattr(clustering, "RESULTS", path)
+    monkeypatch.setattr(clustering.reference, "HERE", tmp_path)
+    first, last = list(clustering.EXPERIMENTS)[:: len(clustering.EXPERIMENTS) - 1]
+    keys = [(last, 0), (first, 2), (first, 0)]
+    for name, seed in keys:
+        clustering.add({"experiment": name, "seed": seed})
+    lines = list(map(json.loads, path.read_text().splitlines()))
+    assert [(line["experiment"], line["seed"]) for line in lines] == [keys[2], keys[1], keys[0]]
+
+
+def test_the_summary_is_mean_spread_best_and_worst(clustering):
+    name = next(iter(clustering.EXPERIMENTS))
+    scores = dict.fromkeys(("nmi", "ari", "elbo", "log_p_x", "clusters_in_use"), 1.0)
+    scores |= dict(accuracy_one_to_one=None, accuracy_surest=0.5)
+    lines = [
+        {"experiment": name, "metrics": scores | {"accuracy_majority": value}}
+        for value in (0.5, 0.6, 1.0)
+    ]
+    found = clustering.summary(lines)[name]
+    assert found["seeds"] == 3 and "accuracy_one_to_one" not in found
+    expected = dict(mean=0.7, sd=np.std([0.5, 0.6, 1.0], ddof=1), best=1.0, worst=0.5)
+    assert found["accuracy_majority"] == pytest.approx(expected)
+    row = clustering.table({name: found}).splitlines()[-1]
+    assert "| 3 |  | 70.0 ± 26.5 (50.0 to 100.0) | 50.0 ± 0.0" in row

@@ -29,9 +29,21 @@ def thesis_runs(benchmarks):
     return benchmarks("thesis_runs")
 
 
-def test_the_table_is_that_of_the_results_file(thesis_runs):
-    printed = README.split(thesis_runs.BEGIN)[1].split(thesis_runs.END)[0]
-    assert printed == thesis_runs.table(thesis_runs.stored())
+def test_the_tables_are_those_of_the_results(benchmarks, thesis_runs):
+    tables, references = benchmarks("tables"), benchmarks("reference_runs").results()
+    assert list(references) == thesis_runs.PAIRS
+    for name, results in {
+        "thesis runs": thesis_runs.stored(),
+        "reference runs": references,
+    }.items():
+        assert tables.printed(tables.README, name) == tables.of_runs(results)
+
+
+@pytest.mark.parametrize("model_name", MODEL_NAMES)
+@pytest.mark.parametrize("dataset", ["MNIST", "FREY"])
+def test_a_reference_run_has_the_configuration_of_its_preset(benchmarks, model_name, dataset):
+    config = preset("reference", model_name, dataset)
+    assert benchmarks("reference_runs").is_stored(config)
 
 
 def test_the_results_are_those_of_the_configurations_that_the_benchmark_trains(thesis_runs):
