@@ -1,0 +1,68 @@
+"""Results as Markdown, and their places in the README files."""
+
+from pathlib import Path
+
+import numpy as np
+from pairs import PAIRS
+
+from vae_gmvae import storage
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def write(page: Path, name: str, text: str):
+    """Puts `text` between the marks <!-- name: begin --> and <!-- name: end --> of a page."""
+    begin, end = marks(name)
+    before, rest = page.read_text("utf-8").split(begin)
+    page.write_text(before + begin + text + end + rest.split(end)[1], "utf-8")
+
+
+def printed(page: Path, name: str) -> str:
+    """What stands between the marks."""
+    begin, end = marks(name)
+    return page.read_text("utf-8").split(begin)[1].split(end)[0]
+
+
+def marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+
+
+def result(folder: Path, metrics: dict) -> dict:
+    """What is kept of a run: its configuration, versions, epochs, seconds and test metrics."""
+    history = storage.read_history(folder / "history.csv")
+    validation = history["val_elbo"]
+    tenth = max(1, len(validation) // 10)
+    return {
+        **storage.read_json(folder / "config.json"),
+        "best_epoch": history["epoch"][int(np.argmax(validation))],
+        "seconds": round(sum(history["seconds"])),
+        "last_tenth_gain": max(validation) - max(validation[:-tenth]),
+        "metrics": metrics,
+    }
+
+
+def of_runs(results: dict[str, dict]) -> str:
+    """A row for each pair's run."""
+    head = "| model | data | epochs | test ELBO | log p(x) | accuracy | clusters | minutes | gain |"
+    lines = [head, "|---|---|---:|---:|---:|---:|---:|---:|---:|"]
+    return (
+        "\n".join(lines + [_row(pair, results[pair]) for pair in PAIRS if pair in results]) + "\n"
+    )
+
+
+def _row(pair: str, found: dict) -> str:
+    metrics = found["metrics"]
+    accuracy = metrics.get("accuracy_one_to_one")
+    in_use, out_of = metrics.get("clusters_in_use"), metrics.get("num_clusters")
+    by_prior = metrics.get("clustering_by") == "responsibilities"
+    cells = [
+        *pair.split("/"),
+        metrics["epochs"],
+        f"{metrics['elbo']:.1f} ± {metrics['elbo_standard_error']:.1f}",
+        f"{metrics['log_p_x']:.1f} ± {metrics['log_p_x_standard_error']:.1f}",
+        "" if accuracy is None else f"{100 * accuracy:.1f} %" + ("" if by_prior else " (k-means)"),
+        f"{in_use} of {out_of}" if by_prior else "",
+        f"{found['seconds'] / 60:.0f}",
+        f"{found['last_tenth_gain']:.1f}",
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"
