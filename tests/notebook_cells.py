@@ -182,8 +182,13 @@ def check_compared(notebook, chapter):
 
 
 def check_pictures(notebook, chapter):
-    problems = []
-    for cell in {cell.id: cell for cell, out in outputs(notebook) if has_picture(out)}.values():
+    drawn = {cell.id: cell for cell, output in outputs(notebook) if has_picture(output)}
+    problems = [
+        f"{cell.id}: a caption without picture"
+        for cell in code_cells(notebook)
+        if "figure" in cell.metadata.get("mystnb", {}) and cell.id not in drawn
+    ]
+    for cell in drawn.values():
         shown = cell.metadata.get("mystnb", {})
         figure, alt = shown.get("figure", {}), shown.get("image", {}).get("alt", "")
         if len(alt.split()) < 3:

@@ -318,6 +318,12 @@ def test_pictures(metadata, words):
     assert cells.check_pictures(notebook(code("draw()", 1, [drawn()], **PICTURE)), "03") == []
 
 
+def test_a_caption_needs_its_picture():
+    words = [new_output("execute_result", data={"text/plain": "<Figure>"})]
+    bad = notebook(code("figure", 1, words, **PICTURE))
+    assert only(cells.check_pictures(bad, "03"), "caption without picture")
+
+
 def test_pictures_in_the_text():
     bad = notebook("![](a.png)\n\n:::{figure} a.png\n:name: a\nCaption.\n:::")
     assert len(cells.check_pictures(bad, "03")) == 2
