@@ -48,7 +48,7 @@ def recipe(model_name: str = "model4_bias", **changes) -> Config:
 
 
 EXPERIMENTS = {
-    **{f"ablation/{name}": recipe(epochs=30, **change) for name, change in ABLATIONS.items()},
+    **{f"ablation/{name}": recipe(epochs=15, **change) for name, change in ABLATIONS.items()},
     **{f"recipe/dense/{k}": recipe(num_clusters=k, **WIDE) for k in (10, 16, 30)},
     **{f"recipe/conv/{k}": recipe("model5", num_clusters=k) for k in (10, 16, 30)},
     **{f"thesis/{name}": preset("thesis", name, "MNIST") for name in ("model4_bias", "model5")},
