@@ -242,7 +242,11 @@ def test_the_labels_of_the_book(places, verified, words):
     ],
 )
 def test_a_fault_of_the_code_is_found(check, source):
-    assert len(check(notebook(code(source)), "03")) == 1
+    assert len(check(notebook(code(source)), "04")) == 1
+
+
+def test_one_chapter_writes_its_training_loop_by_hand():
+    assert cells.check_imports(notebook(code("import tensorflow as tf")), "03") == []
 
 
 def test_a_fault_of_a_command_in_the_text_is_found():
