@@ -4,7 +4,7 @@ import ast
 import re
 
 SETUP = """\
-# Colab has no vae_gmvae yet and installs it here; anywhere else the first lines do nothing.
+# Where vae_gmvae is missing, as in Colab, it is installed here.
 import importlib.util
 
 if importlib.util.find_spec("vae_gmvae") is None:
