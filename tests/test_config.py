@@ -16,7 +16,13 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {name: f for name, f in FIELDS.items() if f.metadata["choices"]}
 WHOLE = {name: f for name, f in FIELDS.items() if isinstance(f.default, int)}
 REAL = {name: f for name, f in FIELDS.items() if isinstance(f.default, float)}
+WEIGHTS = ("y_information_weight", "y_marginal_weight")
 TEXTS = FIELDS.keys() - CHOICES.keys() - WHOLE.keys() - REAL.keys()
+
+
+def with_option(name, value):
+    """A configuration of model5, which takes every option."""
+    return Config(**{"model_name": "model5", name: value})
 
 
 def rejected(name, value):
@@ -37,11 +43,11 @@ def test_every_field_is_of_one_kind():
 def test_ends_of_the_range_are_accepted_and_nothing_beyond(name):
     meta = FIELDS[name].metadata
     beyond = 1 if name in WHOLE else 1e-9
-    assert getattr(Config(**{name: meta["low"]}), name) == meta["low"]
+    assert getattr(with_option(name, meta["low"]), name) == meta["low"]
     wording = "greater than 0" if meta["low"] == SMALLEST else f"at least {meta['low']}"
     assert wording in rejected(name, meta["low"] - beyond)
     if meta["high"] is not None:
-        assert getattr(Config(**{name: meta["high"]}), name) == meta["high"]
+        assert getattr(with_option(name, meta["high"]), name) == meta["high"]
         rejected(name, meta["high"] + (1 if name in WHOLE else 1e-3))
 
 
@@ -66,7 +72,7 @@ def test_numbers_take_nothing_else(name, value):
 @pytest.mark.parametrize("name", REAL)
 def test_whole_values_of_a_number_become_floats(name):
     value = 1 if FIELDS[name].metadata["high"] >= 1 else 0
-    assert type(getattr(Config(**{name: value}), name)) is float
+    assert type(getattr(with_option(name, value), name)) is float
 
 
 def test_numbers_of_numpy_become_plain_ones():
@@ -179,6 +185,10 @@ def compatible(values):
     gmvae = values["model_name"] in GMVAE_NAMES
     if gmvae and values["y_prior"] == "reversed":
         values["min_information"] = 0.0
+    if not gmvae or values["y_prior"] == "reversed" or values["min_information"]:
+        values |= dict.fromkeys(WEIGHTS, 1.0)
+    if not gmvae:
+        values["consistency"] = 0.0
     if values["likelihood"] == "bernoulli" and values["x_var"] == "auto":
         values["x_var"] = 0.1
     return values
