@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import tables
 
 from vae_gmvae import (
     Config,
@@ -149,7 +150,9 @@ def main():
             if (name, seed) not in there:
                 config = EXPERIMENTS[name].replace(seed=seed)
                 add(result(name, config, data, options.checkpoint_dir))
-    print(table(summary(reference.clustering_results())))
+    found = table(summary(reference.clustering_results()))
+    tables.write(tables.README, "clustering", found)
+    print(found)
 
 
 if __name__ == "__main__":
