@@ -26,7 +26,6 @@ from vae_gmvae import (
     train,
 )
 
-RESULTS = reference.HERE / "clustering.jsonl"  # with the package: chapter 10 shows it
 SEEDS = 10
 LOG_P_X_IMAGES, NUM_SAMPLES = 1000, 50
 SCORES = ("accuracy_one_to_one", "accuracy_majority", "accuracy_surest", "nmi", "ari")
@@ -90,7 +89,7 @@ def add(line: dict):
     order = list(EXPERIMENTS)
     lines = [*reference.clustering_results(), line]
     lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
-    with storage.atomic(RESULTS) as file:
+    with storage.atomic(reference.CLUSTERING) as file:
         file.writelines((json.dumps(found) + "\n").encode() for found in lines)
 
 

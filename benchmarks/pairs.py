@@ -4,10 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vae_gmvae import Config
+from vae_gmvae import Config, reference
 
-MODELS = ("model1", "model2", "model3", "model4_bias", "model5")
-PAIRS = [f"{model}/{dataset}" for dataset in ("MNIST", "FREY") for model in MODELS]
+PAIRS = ["/".join(pair) for pair in reference.PAIRS]
 
 
 def trained(config: Config, preset: str, checkpoints: Path, *flags: str) -> Path:

@@ -18,7 +18,7 @@ from vae_gmvae.config import MODEL_NAMES
 LIBRARIES = {"numpy", "keras", "scipy", "sklearn", "matplotlib"}
 ONCE = {"03": {"tensorflow"}}  # the loop written by hand: Keras has no gradients of its own
 MAX_LINES = 15
-MAX_BYTES = 5_000_000  # what Colab and GitHub open without a pause
+MAX_BYTES = 4_000_000  # what Colab and GitHub open without a pause
 MACHINE = re.compile(
     r"(?<![\w.:/-])(/(?:root|home|Users|work|workspace|tmp)/[\w.-]|[A-Z]:\\\\?Users)"
 )

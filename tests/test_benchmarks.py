@@ -49,7 +49,7 @@ def test_one_run_compares_the_contenders(tmp_path):
 
 @pytest.mark.parametrize("model_name", ["model1", "model2"])
 def test_the_pytorch_model_is_the_same_model(model_name, monkeypatch):
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     from contenders import KerasFit, PyTorchLoop
 
@@ -122,8 +122,7 @@ def test_every_line_is_a_run_of_its_experiment(clustering):
 
 def test_lines_stand_in_the_order_of_experiments_and_seeds(clustering, monkeypatch, tmp_path):
     path = tmp_path / "clustering.jsonl"
-    monkeypatch.setattr(clustering, "RESULTS", path)
-    monkeypatch.setattr(clustering.reference, "HERE", tmp_path)
+    monkeypatch.setattr(clustering.reference, "CLUSTERING", path)
     first, last = list(clustering.EXPERIMENTS)[:: len(clustering.EXPERIMENTS) - 1]
     keys = [(last, 0), (first, 2), (first, 0)]
     for name, seed in keys:

@@ -1,14 +1,18 @@
 """What stands between notebooks and pages: execution, stored results, badges, lists."""
 
+import base64
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from nbformat import read, write
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 EXECUTE = ROOT / "book" / "tools" / "execute.py"
@@ -58,6 +62,25 @@ def test_pieces_of_a_stream_become_one():
     logs = stream("I0000 00:00:1.2 3 a.cc:1] b\n", "stderr")
     found = execute.clean_outputs([stream("a\n"), logs, stream("b\n"), stream("c\n")])
     assert found == [stream("a\nb\nc\n")]
+
+
+@pytest.mark.parametrize("opacity", [255, 128])
+def test_a_picture_keeps_its_pixels_and_loses_only_an_opacity_without_meaning(opacity):
+    import execute
+
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    pixels[..., 3] = opacity
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=0)
+    stored = base64.b64encode(file.getvalue()).decode()
+    shown = new_output("display_data", data={execute.PNG: stored, "text/plain": "a picture"})
+    (found,) = execute.clean_outputs([shown])
+    smaller = found.data[execute.PNG]
+    assert len(smaller) < len(stored) and found.data["text/plain"] == "a picture"
+    picture = Image.open(io.BytesIO(base64.b64decode(smaller)))
+    assert picture.mode == ("RGB" if opacity == 255 else "RGBA")
+    np.testing.assert_array_equal(picture.convert("RGBA"), pixels)
+    assert execute.smaller(smaller) == smaller
 
 
 def test_widgets_are_numbered():

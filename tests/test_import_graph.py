@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "models": {"augmentation", "config", "distributions", "networks"},
     "storage": set(),
     "runs": {"config", "models", "storage"},
-    "reference": {"runs", "storage"},
+    "reference": {"config", "runs", "storage"},
     "speed": set(),
     "callbacks": {"config", "models", "runs", "storage"},
     "training": {"callbacks", "config", "logs", "models", "runs", "storage"},

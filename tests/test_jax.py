@@ -18,7 +18,7 @@ from vae_gmvae import runs
 from vae_gmvae.config import GMVAE_NAMES, MODEL_NAMES
 
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("jax") is None, reason="JAX is not installed"
+    importlib.util.find_spec("jax") is None, reason="JAX is not installed: pip install jax"
 )
 ROOT = Path(__file__).parents[1]
 CLUSTERING = dict(y_information_weight=0.0, y_marginal_weight=10.0, consistency=5.0)

@@ -96,7 +96,6 @@ class Config:
     min_information: float = _option(0.0, OBJECTIVE,
         "nats of z_prior (GMVAE: y_prior) per image that the loss does not punish",
         low=0.0, high=1e6)
-
     y_information_weight: float = _option(1.0, OBJECTIVE,
         "weight in the loss of the mutual information of x and y, part of the mean y_prior",
         low=0.0, high=1e6)
@@ -291,7 +290,7 @@ def _reference(base: Config) -> dict:
         settings |= dict(consistency=5.0, consistency_warmup=6)
     if base.is_gmvae and base.dataset_name != "FREY":
         settings |= dict(likelihood="bernoulli", x_var=0.1)
-    if base.dataset_name == "FREY":  # 1,572 images: a twentieth of the steps of an epoch
+    if base.dataset_name == "FREY":  # 1,573 images: a twentieth of the steps of an epoch
         settings |= dict(batch_size=64, epochs=300)
         settings |= dict(consistency_warmup=150) if base.is_gmvae else {}
     return settings

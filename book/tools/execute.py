@@ -7,6 +7,8 @@ book/status.json notes versions, device and how long the book's notebooks took.
 """
 
 import argparse
+import base64
+import io
 import json
 import os
 import platform
@@ -21,7 +23,9 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from PIL import Image
 
+PNG = "image/png"
 LOG_LINE = re.compile(
     r"""WARNING:\ All\ log\ messages\ before\ absl::InitializeLog
       | [IWE]\d{4}\ \d\d:\d\d:\d+\.\d+                         # absl
@@ -53,6 +57,16 @@ def without_warnings(text: str) -> str:
     return WARNING_LINE.sub("", text)
 
 
+def smaller(png: str) -> str:
+    """The same pixels in fewer bytes, base64: without a channel of opacity that says nothing."""
+    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    if picture.mode == "RGBA" and picture.getextrema()[3] == (255, 255):
+        picture = picture.convert("RGB")
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def clean_outputs(outputs: list) -> list:
     """The outputs without logs; pieces of one stream, which come as they please, in one piece."""
     cleaned = []
@@ -66,6 +80,8 @@ def clean_outputs(outputs: list) -> list:
                 continue
             if not output["text"]:
                 continue
+        if PNG in output.get("data", {}):
+            output["data"][PNG] = smaller(output["data"][PNG])
         cleaned.append(output)
     return cleaned
 

@@ -72,6 +72,8 @@ class LatentVariableModel(keras.Model):
         """The named terms [B] of the ELBO of images x [B, H, W, C], in nats.
 
         eps: the noise behind the samples of z and w; drawn from the model's generator if None.
+        training: as Keras's call; a loop written by hand calls the model itself, which starts
+            afresh what the loss holds beyond these terms.
         """
         q = self.encode(x, training=training)
         eps = self.sample_eps(ops.shape(x)[0]) if eps is None else eps
