@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "training": {"callbacks", "config", "logs", "models", "runs", "storage"},
     "evaluation": {"distributions"},
     "report": {"evaluation", "plots", "runs", "storage"},
-    "widgets": {"models", "runs"},
+    "widgets": {"config", "models", "networks", "plots", "runs"},
 }
 LIBRARY = set(MAY_IMPORT) - {"widgets"}
 MAY_IMPORT |= {"cli": LIBRARY, "__init__": LIBRARY, "__main__": {"cli"}}

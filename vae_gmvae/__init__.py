@@ -29,7 +29,7 @@ _HOMES = {
     "by_speed": "speed",
 }
 _MODULES = ("augmentation", "callbacks", "config", "data", "distributions", "evaluation", "models")
-_MODULES += ("networks", "plots", "reference", "report", "runs", "speed", "training")
+_MODULES += ("networks", "plots", "reference", "report", "runs", "speed", "training", "widgets")
 
 __all__ = [*_HOMES, *_MODULES]  # noqa: PLE0604, they are strings
 
