@@ -119,19 +119,29 @@ function convLayer({ filters, kernel, strides, activation }, [rows, columns, cha
   const run = (x) => {
     const sums = new Float64Array(sizeOf(shape));
     for (let i = 0; i < sums.length; i++) sums[i] = bias[i % filters];
-    for (let i = 0; i < x.length; i++) {
-      if (x[i] === 0) continue; // most are, after a ReLU
-      const pixel = Math.floor(i / channels);
+    for (let pixel = 0; pixel < rows * columns; pixel++) {
+      const active = nonzero(x, pixel * channels, channels);
+      if (active.length === 0) continue;
       for (const { tap: tapDown, out: y } of down[Math.floor(pixel / columns)]) {
         for (const { tap, out } of across[pixel % columns]) {
-          const from = ((tapDown * kernel[1] + tap) * channels + (i % channels)) * filters;
-          addMultiple(sums, (y * shape[1] + out) * filters, x[i], weights, from, filters);
+          const to = (y * shape[1] + out) * filters;
+          const from = (tapDown * kernel[1] + tap) * channels * filters;
+          for (const c of active) {
+            addMultiple(sums, to, x[pixel * channels + c], weights, from + c * filters, filters);
+          }
         }
       }
     }
     return activated(sums, activation);
   };
   return { shape, run };
+}
+
+/** Which of `count` values from `start` are not zero: few, after a ReLU. */
+function nonzero(x, start, count) {
+  const found = [];
+  for (let i = 0; i < count; i++) if (x[start + i] !== 0) found.push(i);
+  return found;
 }
 
 /** For each input position along one axis: the kernel's taps and the outputs that they reach. */
