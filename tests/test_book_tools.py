@@ -83,18 +83,43 @@ def test_a_picture_keeps_its_pixels_and_loses_only_an_opacity_without_meaning(op
     assert execute.smaller(smaller) == smaller
 
 
-def test_widgets_are_numbered():
+def with_widgets(name: str):
+    """A notebook that shows one widget, whose layout and network are widgets, and keeps another."""
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": name}}
+    cell = new_code_cell("w", id="w", outputs=[new_output("display_data", data=view)])
+    traits = {
+        "layout": f"IPY_MODEL_{name}0",
+        "networks": {"a": [f"IPY_MODEL_{name}1"]},
+        "text": f"{name} and IPY_MODEL_nobody",
+    }
+    state = {name: {"state": traits}, f"{name}9": {"state": {}}}
+    state |= {f"{name}{digit}": {"state": {"of": digit}} for digit in (1, 0)}
+    stored = {"application/vnd.jupyter.widget-state+json": {"state": state}}
+    return new_notebook(cells=[cell], metadata={"widgets": stored})
+
+
+def test_widgets_are_numbered_and_those_never_shown_are_dropped():
     import execute
 
-    notebooks = []
-    for name in ("a1b2", "c3d4"):
-        view = {"application/vnd.jupyter.widget-view+json": {"model_id": name}}
-        cell = new_code_cell("w", id="w", outputs=[new_output("display_data", data=view)])
-        state = {"state": {name: {"layout": f"IPY_MODEL_{name}0"}, f"{name}0": {}}}
-        notebook = new_notebook(cells=[cell], metadata={"widgets": {execute.WIDGETS: state}})
-        notebooks.append(execute.normalised(notebook))
-    assert notebooks[0] == notebooks[1]
-    assert set(notebooks[0].metadata) == {"kernelspec", "language_info", "widgets"}
+    notebooks = [execute.normalised(with_widgets(name)) for name in ("a1b2", "or-stable")]
+    first, second = [execute.stored_state(notebook) for notebook in notebooks]
+    zero, one, two = [f"{number:032x}" for number in range(3)]
+    assert list(first) == [zero, one, two] == list(second)
+    assert first[zero]["state"]["layout"] == f"IPY_MODEL_{one}"
+    assert first[zero]["state"]["networks"] == {"a": [f"IPY_MODEL_{two}"]}
+    assert first[zero]["state"]["text"] == "a1b2 and IPY_MODEL_nobody"
+    assert [first[name]["state"]["of"] for name in (one, two)] == [0, 1]
+    (_, output), *others = execute.outputs_with_view(notebooks[0])
+    assert output["data"][execute.VIEW] == {"model_id": zero} and not others
+    assert execute.normalised(notebooks[0]) == notebooks[0]
+
+
+def test_a_notebook_that_shows_no_widget_stores_none():
+    import execute
+
+    notebook = with_widgets("a1b2")
+    notebook.cells[0].outputs = []
+    assert set(execute.normalised(notebook).metadata) == {"kernelspec", "language_info"}
 
 
 def run(path: Path, *options):

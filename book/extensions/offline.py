@@ -29,8 +29,15 @@ def use_local_mathjax(app, config):
 
 def drop_thebe(app, pagename, templatename, context, doctree):
     context["script_files"] = [
-        script for script in context["script_files"] if "thebe" not in _text(script).lower()
+        script
+        for script in context["script_files"]
+        if is_data(script) or "thebe" not in _text(script).lower()
     ]
+
+
+def is_data(script) -> bool:
+    """Whether it holds widgets, whose weights may spell any word."""
+    return getattr(script, "attributes", {}).get("type", "").endswith("+json")
 
 
 def _text(script) -> str:

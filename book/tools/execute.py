@@ -24,6 +24,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from PIL import Image
+from widget_states import STATE, VIEW, outputs_with_view, reachable, renamed_state, stored_state
 
 PNG = "image/png"
 LOG_LINE = re.compile(
@@ -42,7 +43,6 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-WIDGETS = "application/vnd.jupyter.widget-state+json"
 PACKAGES = ("vae-gmvae", "tensorflow", "keras", "numpy", "scipy", "scikit-learn", "matplotlib")
 
 
@@ -87,22 +87,31 @@ def clean_outputs(outputs: list) -> list:
 
 
 def with_stable_widgets(notebook):
-    """The notebook with its widgets numbered in place of their random identifiers."""
-    state = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
-    text = nbformat.writes(notebook)
-    shown = re.findall(r'"model_id": "(\w+)"', text)
-    for number, name in enumerate(dict.fromkeys([*shown, *state])):
-        text = text.replace(name, f"{number:032x}")
-    return nbformat.reads(text, as_version=4)
+    """The notebook with the widgets that it shows, numbered in place of random identifiers.
+
+    Those that no view reaches stay out: a kernel stores every widget that was ever made.
+    """
+    state = stored_state(notebook)
+    notebook.metadata.pop("widgets", None)
+    views = [output["data"][VIEW] for _, output in outputs_with_view(notebook)]
+    shown = [view["model_id"] for view in views]
+    state = reachable(state, shown)
+    names = {name: f"{number:032x}" for number, name in enumerate(dict.fromkeys([*shown, *state]))}
+    for view in views:
+        view["model_id"] = names[view["model_id"]]
+    if state:
+        contents = {"state": renamed_state(state, names), "version_major": 2, "version_minor": 0}
+        notebook.metadata["widgets"] = nbformat.from_dict({STATE: contents})
+    return notebook
 
 
 def normalised(notebook):
     """The notebook without what differs from run to run or from machine to machine."""
     widgets = notebook.metadata.get("widgets")
     notebook.metadata = nbformat.from_dict(METADATA)
-    if widgets and any(view.get("state") for view in widgets.values()):
+    if widgets:
         notebook.metadata["widgets"] = widgets
-        notebook = with_stable_widgets(notebook)
+    notebook = with_stable_widgets(notebook)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
