@@ -112,23 +112,6 @@ export function toggle({ label, value = false, onchange }) {
   return { el, input, get value() { return input.checked; }, set value(v) { input.checked = v; } };
 }
 
-/**
- * One of several, chosen by pointer or arrow keys: native radio buttons that look like tiles.
- * content: an element or text for each; names: what each is called aloud.
- * @returns {{el, tiles: HTMLElement[], value: number}}
- */
-export function choice({ label, content, names, value = 0, onchange }) {
-  const group = `vx-${Math.random().toString(36).slice(2)}`;
-  const inputs = names.map((name, i) => h("input", {
-    type: "radio", name: group, value: i, "aria-label": name, onchange: () => onchange?.(i),
-  }));
-  const tiles = inputs.map((input, i) => h("label", { class: "vx-tile" }, input, content[i]));
-  const el = keepKeys(h("div", { class: "vx-choice", role: "radiogroup", "aria-label": label }, tiles));
-  const set = (i) => { if (inputs[i]) inputs[i].checked = true; };
-  set(value);
-  return { el, tiles, get value() { return inputs.findIndex((i) => i.checked); }, set value(i) { set(i); } };
-}
-
 /** A polite region for screen readers, not seen: say(text) on `change`, never on `input`. */
 export function live() {
   const el = h("div", { class: "vx-aloud", "aria-live": "polite" });
@@ -206,4 +189,30 @@ export function onFrame(fn) {
   const schedule = () => { waiting ||= requestAnimationFrame(() => { waiting = 0; fn(); }); };
   schedule.cancel = () => { cancelAnimationFrame(waiting); waiting = 0; };
   return schedule;
+}
+
+/**
+ * Keeps traits in step with the page. pull[name](value) runs when another view or Python has set
+ * the trait; what push(name, value) set does not come back. Returns {push, stop}.
+ */
+export function synced(model, pull) {
+  const near = (a, b) => Math.abs(a - b) <= 1e-6 * (1 + Math.abs(b)); // float32 on the way
+  const same = (a, b) => [a, b].every(Array.isArray)
+    ? a.length === b.length && a.every((value, i) => near(value, b[i])) : a === b;
+  const sent = {};
+  const send = onFrame(() => model.save_changes());
+  const listeners = Object.keys(pull).map((name) => [`change:${name}`, () => {
+    const value = model.get(name);
+    if (same(value, sent[name])) return;
+    delete sent[name];
+    pull[name](value);
+  }]);
+  for (const [event, listener] of listeners) model.on(event, listener);
+  const push = (name, value) => {
+    sent[name] = value;
+    model.set(name, value);
+    send();
+  };
+  const stop = () => { send.cancel(); listeners.forEach((pair) => model.off(...pair)); };
+  return { push, stop };
 }
