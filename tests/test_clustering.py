@@ -5,12 +5,16 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
 from vae_gmvae.evaluation import (
     active_units,
+    cluster_information,
     clustering_scores,
     clusters_in_use,
     embed_2d,
@@ -244,3 +248,28 @@ def test_few_codes_are_embedded_or_refused():
 
 def test_codes_of_a_collapsed_encoder_become_one_point():
     assert np.array_equal(embed_2d(np.full((50, 3), 0.5)), np.full((50, 2), 0.5))
+
+
+# --- information
+
+
+@given(hnp.arrays(np.float64, (7, 4), elements=st.floats(-30, 30)))
+def test_information_and_imbalance_add_up_to_the_mean_y_prior(logits):
+    r = scipy.special.softmax(logits, axis=1)
+    found = cluster_information(r)
+    y_prior = np.mean(scipy.stats.entropy(r, np.full(r.shape, 0.25), axis=1))
+    assert sum(found) == pytest.approx(y_prior, abs=1e-12)
+    assert min(found) > -1e-12 and found.information < np.log(4) + 1e-12
+
+
+@pytest.mark.parametrize(
+    "responsibilities, information, imbalance",
+    [
+        (np.eye(10)[np.arange(100) % 5], np.log(5), np.log(2)),  # five of ten, each image sure
+        (np.full((100, 10), 0.1), 0.0, 0.0),  # over-regularised
+        (np.eye(10)[np.zeros(100, int)], 0.0, np.log(10)),  # collapsed
+    ],
+)
+def test_each_illness_has_its_information(responsibilities, information, imbalance):
+    found = cluster_information(responsibilities)
+    assert found == pytest.approx((information, imbalance), abs=1e-12)

@@ -6,8 +6,10 @@ noise: an evaluation leaves a run as it found it, and the same seed gives the sa
 
 from vae_gmvae.evaluation.clustering import (
     ActiveUnits,
+    ClusterInformation,
     ClusteringScores,
     active_units,
+    cluster_information,
     clustering_scores,
     clusters_in_use,
     embed_2d,
@@ -27,9 +29,11 @@ from vae_gmvae.evaluation.metrics import evaluate
 
 __all__ = [
     "ActiveUnits",
+    "ClusterInformation",
     "ClusteringScores",
     "Estimate",
     "active_units",
+    "cluster_information",
     "clustering_scores",
     "clusters_in_use",
     "codes",

@@ -3,12 +3,14 @@
 Arrays in, numbers out: [N, K] responsibilities, [N] labels, [N, D] codes. Labels only score.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import softmax
+from scipy.stats import entropy
 from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
@@ -86,6 +88,31 @@ def clusters_in_use(responsibilities: np.ndarray) -> int:
     num_examples, num_clusters = responsibilities.shape
     sizes = np.bincount(np.argmax(responsibilities, axis=1), minlength=num_clusters)  # [K]
     return int(np.sum(sizes >= IN_USE * num_examples))
+
+
+class ClusterInformation(NamedTuple):
+    """The two parts of the mean KL(p(y|w,z) || p(y)), in nats; no label is needed.
+
+    information: I(x; y), how much its cluster says about an image; at most log K.
+    imbalance: KL(mean of p(y|w,z) || p(y)), how unevenly the clusters are used.
+    """
+
+    information: float
+    imbalance: float
+
+
+def cluster_information(responsibilities: np.ndarray) -> ClusterInformation:
+    """Information and imbalance of responsibilities [N, K]; together the mean y_prior.
+
+    Hoffman and Johnson 2016 divide the KL of a code in this way.
+    """
+    num_clusters = responsibilities.shape[1]
+    mean = np.mean(responsibilities, axis=0, dtype=np.float64)  # [K]
+    imbalance = math.log(num_clusters) - entropy(mean)
+    return ClusterInformation(
+        information=float(entropy(mean) - np.mean(entropy(responsibilities, axis=1))),
+        imbalance=float(imbalance),
+    )
 
 
 def kmeans_responsibilities(codes: np.ndarray, num_clusters: int = 10, seed: int = 0) -> np.ndarray:
