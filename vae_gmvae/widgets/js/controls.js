@@ -89,6 +89,25 @@ export function slider({
   return { el, input, get value() { return exact; }, set value(v) { set(v); } };
 }
 
+/**
+ * Sliders for the entries of a vector, z₁ z₂ ... for the symbol "z". get() is the vector as it is
+ * now, set(vector) is told a new one; follow() moves the sliders to get(). Returns {els, follow}.
+ */
+export function vector({ symbol, ranges, get, set, onchange }) {
+  const all = ranges.map(([min, max], i) => slider({
+    label: symbol + subscript(i + 1), min, max, onchange,
+    oninput: (value) => set(Array.from(get(), (old, j) => (j === i ? value : old))),
+  }));
+  const follow = () => get().forEach((v, i) => { if (all[i].value !== v) all[i].value = v; });
+  return { els: all.map(({ el }) => el), follow };
+}
+
+/** A walk around a list: each call gives the next entry, and after the last the first again. */
+export function around(list) {
+  let next = 0;
+  return () => list[next++ % list.length];
+}
+
 /** @returns {HTMLButtonElement} */
 export const button = (label, onclick, attributes = {}) =>
   h("button", { type: "button", class: "vx-button", onclick, ...attributes }, label);

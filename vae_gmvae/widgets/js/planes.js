@@ -9,7 +9,7 @@ import { ink, keepKeys, number, textOn } from "./controls.js";
 
 /**
  * A plane to draw on and to point at. size: CSS pixels, or [width, height].
- * onpoint(x, y, how): how is "hover", "drag" (pressed or moved while pressed), "drop" (released),
+ * onpoint(x, y, how): how is "hover", "press", "drag" (moved while pressed), "drop" (released),
  * "leave" (no longer hovering) or "key". Arrow keys move `plane.point` by `step`, Shift by five.
  * Without onpoint the plane is a picture. Draw in CSS pixels with `context`; begin with clear().
  */
@@ -47,7 +47,7 @@ function pointTo(self, onpoint, step) {
   const clamp = (value, [low, high]) => Math.min(high, Math.max(low, value));
   const tell = (x, y, how) => {
     const place = [clamp(x, self.xRange), clamp(y, self.yRange)];
-    if (how === "drag" || how === "drop" || how === "key") self.point = place;
+    if (how !== "hover") self.point = place;
     onpoint(...place, how);
   };
   const follow = (how) => (event) => {
@@ -60,7 +60,7 @@ function pointTo(self, onpoint, step) {
     if (event.button) return; // the main one only
     pressed = true;
     el.setPointerCapture(event.pointerId);
-    follow("drag")(event);
+    follow("press")(event);
   };
   const release = (event) => { if (pressed) { pressed = false; follow("drop")(event); } };
   el.addEventListener("pointerdown", press);
@@ -84,30 +84,30 @@ export function axes(self, names, colours = ink(self.el), ticks = true) {
   context.save();
   context.strokeStyle = colours.line;
   context.strokeRect(0.5, 0.5, width - 1, height - 1);
-  context.fillStyle = colours.quiet;
-  context.font = "11px system-ui, sans-serif";
-  const each = (range, draw) => {
-    const span = range[1] - range[0];
-    const unit = [1, 2, 5, 10, 20].find((u) => span / u <= 7) ?? span / 5;
-    for (let t = Math.ceil(range[0] / unit) * unit; t <= range[1]; t += unit) draw(t, number(t, 0));
+  context.strokeStyle = colours.paper; // a rim that keeps text legible on what is drawn
+  context.lineWidth = 3;
+  context.lineJoin = "round";
+  const write = (text, x, y, colour) => {
+    context.strokeText(text, x, y);
+    context.fillStyle = colour;
+    context.fillText(text, x, y);
   };
+  const each = ([low, high], length, draw) => {
+    const unit = [1, 2, 5, 10, 20, 50].find((u) => (high - low) / u <= 8) ?? (high - low) / 5;
+    for (let t = Math.ceil(low / unit) * unit; ticks && t <= high; t += unit) {
+      const place = (length * (t - low)) / (high - low);
+      if (place > 24 && place < length - 28) draw(place, number(t, 0));
+    }
+  };
+  context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
-  if (ticks) each(xRange, (t, text) => {
-    const [px] = self.toCanvas(t, 0);
-    context.fillRect(px - 0.5, height - 5, 1, 5);
-    if (px > 30 && px < width - 30) context.fillText(text, px, height - 8);
-  });
+  each(xRange, width, (px, text) => write(text, px, height - 6, colours.quiet));
   context.textAlign = "left";
-  if (ticks) each(yRange, (t, text) => {
-    const py = self.toCanvas(0, t)[1];
-    context.fillRect(0, py - 0.5, 5, 1);
-    if (py > 22 && py < height - 22) context.fillText(text, 8, py + 4);
-  });
-  context.fillStyle = colours.ink;
+  each(yRange, height, (py, text) => write(text, 6, height - py + 4, colours.quiet));
   context.font = "italic 15px Georgia, serif";
-  context.fillText(names[1], 8, 17);
+  write(names[1], 6, 17, colours.ink);
   context.textAlign = "right";
-  context.fillText(names[0], width - 7, height - 9);
+  write(names[0], width - 6, height - 7, colours.ink);
   context.restore();
 }
 
@@ -126,22 +126,23 @@ export function ellipse(self, mean2, var2, colour, filled = 0.15, sds = 2) {
   context.save();
   context.beginPath();
   context.ellipse(...self.toCanvas(...mean2), ...radii, 0.5 * Math.atan2(2 * c, a - b), 0, 2 * Math.PI);
-  context.fillStyle = context.strokeStyle = colour;
-  context.lineWidth *= 1.5;
+  context.strokeStyle = colour;
   context.stroke();
-  context.globalAlpha = Number(filled);
+  context.fillStyle = colour;
+  context.globalAlpha = filled;
   context.fill();
   context.restore();
 }
 
-/** A small square with its name on a colour, at canvas pixels: how a cluster is called. */
-export function badge(context, [px, py], name, colour, side = 16) {
+/** A name on a colour, at canvas pixels: a square for a cluster, a disc for a digit. */
+export function badge(context, [px, py], name, colour, side = 16, round = false) {
   context.save();
   context.fillStyle = colour;
   context.strokeStyle = "#ffffff";
   context.lineWidth = 1.5;
   context.beginPath();
-  context.rect(px - side / 2, py - side / 2, side, side);
+  if (round) context.arc(px, py, side / 2, 0, 2 * Math.PI);
+  else context.rect(px - side / 2, py - side / 2, side, side);
   context.fill();
   context.stroke();
   context.fillStyle = textOn(colour);
@@ -150,4 +151,54 @@ export function badge(context, [px, py], name, colour, side = 16) {
   context.textBaseline = "middle";
   context.fillText(name, px, py + 0.5);
   context.restore();
+}
+
+/** A dot at a point of the plane; with a rim the larger ones stand off from each other. */
+export function dot({ context, toCanvas }, point, colour, radius = 3, rim = "#ffffff") {
+  context.beginPath();
+  context.arc(...toCanvas(...point), radius, 0, 2 * Math.PI);
+  context.fillStyle = colour;
+  context.fill();
+  if (!rim) return;
+  context.strokeStyle = rim;
+  context.lineWidth = 0.75;
+  context.stroke();
+}
+
+/** A ring with a cross: here it is. */
+export function target({ context, toCanvas }, point, colours, alpha = 1) {
+  const [x, y] = toCanvas(...point);
+  context.save();
+  context.globalAlpha = alpha;
+  for (const [colour, width] of [[colours.paper, 5], [colours.ink, 2]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.beginPath();
+    context.arc(x, y, 7, 0, 2 * Math.PI);
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(x + 4 * dx, y + 4 * dy);
+      context.lineTo(x + 11 * dx, y + 11 * dy);
+    }
+    context.stroke();
+  }
+  context.restore();
+}
+
+/** Places of labels in pixels, moved apart from each other and from `fixed` to `distance`. */
+export function spread(places, distance, fixed) {
+  const apart = places.map(([x, y], i) => [x + 0.01 * Math.cos(2.4 * i), y + 0.01 * Math.sin(2.4 * i)]);
+  for (let round = 0; round < 40; round++) {
+    for (const a of apart) {
+      for (const b of fixed ? [...apart, fixed] : apart) {
+        const [dx, dy] = [a[0] - b[0], a[1] - b[1]];
+        const gap = Math.hypot(dx, dy);
+        if (a === b || gap >= distance) continue;
+        const push = (distance - gap) / (gap + 0.001) / (b === fixed ? 1 : 2);
+        a[0] += push * dx;
+        a[1] += push * dy;
+        if (b !== fixed) b[0] -= push * dx, (b[1] -= push * dy);
+      }
+    }
+  }
+  return apart;
 }
