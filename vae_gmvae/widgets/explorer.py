@@ -1,4 +1,4 @@
-"""What all explorers share: one script from several modules, array traits, a static picture."""
+"""What all explorers share: array traits, stable names, a static picture."""
 
 import base64
 import collections
@@ -11,36 +11,11 @@ import numpy as np
 import traitlets
 
 from vae_gmvae.widgets.networks import Network, networks_of
+from vae_gmvae.widgets.scripts import bundle
+
+__all__ = ["HERE", "Array", "Explorer", "bundle", "nested"]
 
 HERE = Path(__file__).parent
-IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.M)
-EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class)\b)", re.M)
-
-
-def bundle(name: str) -> str:
-    """js/<name>.js as one ES module: the modules that it imports come first, each once.
-
-    Raises:
-        ValueError: an import or an export that cannot be written into one file.
-    """
-    found = {}  # module -> text, dependencies first
-    _collect(name, found)
-    main = found.pop(name)
-    parts = [EXPORT.sub("", text) for text in found.values()]
-    for part in parts:
-        if re.search(r"^export\b", part, re.M):
-            raise ValueError(f"bundling {name}: export declarations by name, one by one")
-    return "\n".join([*parts, main])
-
-
-def _collect(name: str, found: dict):
-    text = (HERE / "js" / f"{name}.js").read_text("utf-8")
-    for imported in IMPORT.findall(text):
-        if imported not in found:
-            _collect(imported, found)
-    found[name] = IMPORT.sub("", text)
-    if re.search(r"^import\b| as \w+[^}]*\} from", found[name], re.M):
-        raise ValueError(f'{name}.js: write import {{ names }} from "./module.js";')
 
 
 class Array(traitlets.TraitType):
@@ -65,10 +40,9 @@ class Array(traitlets.TraitType):
 
     def validate(self, obj, value):
         shape = self.shape_in(obj)
-        try:
-            array = np.array(value, np.float32)
-        except (TypeError, ValueError):
-            raise self._wrong(obj, f"not {value!r:.60}") from None
+        array = _float32(value)
+        if array is None:
+            raise self._wrong(obj, f"not {value!r:.60}")
         if array.shape != shape:
             raise self._wrong(obj, f"not of shape {array.shape}")
         if not np.isfinite(array).all():
@@ -93,6 +67,15 @@ def nested(array) -> list:
     array = np.asarray(array, np.float32)
     short = [float(str(value)) for value in array.ravel()]
     return np.reshape(short, array.shape).tolist()
+
+
+def _float32(value) -> np.ndarray | None:
+    """A copy as a float32 array; None of what is no array of numbers."""
+    try:
+        with np.errstate(over="ignore"):  # infinite then, and refused
+            return np.array(value, np.float32)
+    except (TypeError, ValueError):
+        return None
 
 
 def _frozen(array):
@@ -141,9 +124,12 @@ class Explorer(anywidget.AnyWidget):
 
     def set_state(self, sync_data):
         """Takes the front end's values, rounded to float32 so that they are not sent back to it."""
-        arrays = self.traits(sync=True)
-        arrays = {key for key in sync_data if isinstance(arrays.get(key), Array)}
-        super().set_state(sync_data | {key: nested(sync_data[key]) for key in arrays})
+        arrays = {key: _float32(sync_data[key]) for key in sync_data if self._is_array(key)}
+        rounded = {key: nested(array) for key, array in arrays.items() if array is not None}
+        super().set_state(sync_data | rounded)
+
+    def _is_array(self, key) -> bool:
+        return isinstance(self.traits().get(key), Array)
 
     # Numbered names, not random ones: a notebook run again from the start stores the same outputs,
     # and a cell run again does not take the identity of the explorer that it made before.

@@ -119,6 +119,8 @@ def _heads(head) -> dict:
 
 def _describe(layer) -> dict | None:
     """One entry of spec["layers"]; None for a layer that only matters while training."""
+    if not getattr(layer, "use_bias", True):
+        raise ValueError(f"{layer.name} is without a bias: js/networks.js adds one")
     if isinstance(layer, layers.Dense):
         return {"kind": "dense", "units": layer.units, "activation": _activation(layer)}
     if isinstance(layer, (layers.Conv2D, layers.Conv2DTranspose)):
