@@ -15,7 +15,16 @@ import numpy as np
 import tables
 from pairs import PAIRS, trained
 
-from vae_gmvae import evaluate, load_dataset, plots, preset, reference, runs, storage
+from vae_gmvae import (
+    Config,
+    evaluate,
+    load_dataset,
+    plots,
+    preset,
+    reference,
+    runs,
+    storage,
+)
 
 LIMIT = 8  # MB, of all ten
 FRONT_PAGE = Path(__file__).resolve().parents[1] / "book" / "assets" / "clusters.png"
@@ -23,11 +32,15 @@ NUM_SAMPLES = 200  # importance samples of log p(x)
 
 
 def is_stored(config) -> bool:
-    """Whether the package holds this very configuration, with its metrics."""
+    """Whether the package holds this very configuration, with its metrics.
+
+    An option younger than what is stored had its default there.
+    """
     folder = reference.folder_of(config.model_name, config.dataset_name)
     if not (folder / "metrics.json").exists():
         return False
-    return storage.read_json(folder / "config.json", "config")["config"] == config.to_dict()
+    there = storage.read_json(folder / "config.json", "config")["config"]
+    return Config.from_dict(there) == config
 
 
 def store(config, checkpoints: Path, data_dir: str | None) -> dict:

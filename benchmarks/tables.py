@@ -1,5 +1,6 @@
 """Results as Markdown, and their places in the README files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,16 @@ def printed(page: Path, name: str) -> str:
 
 def marks(name: str) -> tuple[str, str]:
     return f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+
+
+def add_line(path: Path, line: dict, experiments):
+    """Puts a line into a file of JSON lines, in the order of the experiments and the seeds."""
+    order = list(experiments)
+    there = path.read_text("utf-8").splitlines() if path.exists() else []
+    lines = [*map(json.loads, there), line]
+    lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
+    with storage.atomic(path) as file:
+        file.writelines((json.dumps(found) + "\n").encode() for found in lines)
 
 
 def result(folder: Path, metrics: dict) -> dict:

@@ -1,4 +1,4 @@
-"""The comparison of speed: it runs, and what it compares is the same objective."""
+"""The benchmarks: they run, compare what they say, and their tables are those of their results."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trainings
 from toys import images, noise, scrambled, tiny
 
 from vae_gmvae import Config, reference
@@ -145,3 +146,67 @@ def test_the_summary_is_mean_spread_best_and_worst(clustering):
     assert found["accuracy_majority"] == pytest.approx(expected)
     row = clustering.table({name: found}).splitlines()[-1]
     assert "| 3 |  | 70.0 ± 26.5 (50.0 to 100.0) | 50.0 ± 0.0" in row
+
+
+# --- densities
+
+
+@pytest.fixture
+def densities(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import densities
+
+    return densities
+
+
+def test_every_density_is_of_its_experiment_and_of_the_stated_protocol(densities):
+    lines = reference.density_results()
+    assert len({(line["experiment"], line["seed"]) for line in lines}) == len(lines)
+    for line in lines:
+        expected = densities.EXPERIMENTS[line["experiment"]].replace(seed=line["seed"])
+        assert Config.from_dict(line["config"]) == expected
+        assert line["best_epoch"] <= line["epochs"] <= expected.epochs
+        metrics = line["metrics"]
+        assert metrics["images"] == metrics["log_p_x_images"] == 10_000
+        assert metrics["log_p_x_num_samples"] == densities.NUM_SAMPLES == 200
+        assert metrics["elbo"] < metrics["log_p_x"] < 0
+
+
+def test_every_density_is_of_binary_images_under_a_bernoulli_likelihood(densities):
+    for config in densities.EXPERIMENTS.values():
+        assert (config.binarise, config.likelihood) == ("sampled", "bernoulli")
+        assert (config.kl_weight, config.min_information) == (1.0, 0.0)
+
+
+def test_the_densities_of_the_readme_are_those_of_the_results(densities):
+    import tables
+
+    lines = reference.density_results()
+    assert tables.printed(tables.README, "densities") == densities.table(lines)
+
+
+def test_a_density_is_computed_once_and_a_cut_training_completed(densities, monkeypatch, tmp_path):
+    monkeypatch.setattr(densities, "NUM_SAMPLES", 3)
+    data, config = trainings.dataset(), trainings.config("model4_bias", epochs=2, seed=3)
+    folder = tmp_path / "a-b" / "seed-3"
+    trainings.train(config, folder, finish=False)
+    line = densities.result("a/b", config, data, tmp_path)
+    assert line == json.loads(json.dumps(line))
+    assert (line["experiment"], line["seed"], line["epochs"]) == ("a/b", 3, 2)
+    assert Config.from_dict(line["config"]) == config
+    assert line["metrics"]["images"] == 60 and line["metrics"]["log_p_x_num_samples"] == 3
+    assert line["best_epoch"] in (1, 2)
+    monkeypatch.setattr(densities, "train", None)  # nothing is left to train
+    assert densities.result("a/b", config, data, tmp_path) == line
+
+
+def test_the_table_names_size_samples_and_errors(densities):
+    metrics = {"elbo": -95.123, "log_p_x": -90.456, "log_p_x_num_samples": 200}
+    metrics |= {"elbo_standard_error": 0.25, "log_p_x_standard_error": 0.24}
+    config = tiny("model1", z_dim=40, hidden_dim=500, num_layers=3).to_dict()
+    line = {"experiment": "vae", "seed": 1, "epochs": 7, "seconds": 150, "config": config}
+    ours, *published = densities.table([line | {"metrics": metrics}]).splitlines()[2:]
+    expected = "| vae | 500 + 500 | 40 | 1 | 7 | 2 | -95.12 ± 0.25 | 200 | -90.46 ± 0.24 |"
+    assert ours == expected
+    assert len(published) == len(densities.PUBLISHED)
+    assert all(row.count("|") == ours.count("|") for row in published)

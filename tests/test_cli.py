@@ -12,6 +12,7 @@ import pytest
 
 from vae_gmvae import cli
 from vae_gmvae.config import MODEL_NAMES, Config
+from vae_gmvae.data import load_dataset
 
 # seed-facts: the thesis's flags and their defaults
 THESIS_FLAGS = {
@@ -222,6 +223,21 @@ def test_restore_with_another_configuration_names_what_differs(trained, capsys):
     assert run("--restore 1 --seed 3") == 2
     assert "seed 0 there, 3 asked for" in capsys.readouterr().err
     assert before == {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+
+
+def test_binarised_images_are_what_is_trained_on_and_part_of_the_run(folder, capsys, monkeypatch):
+    loaded = []
+
+    def kept(*arguments, **options):
+        loaded.append(load_dataset(*arguments, **options))
+        return loaded[-1]
+
+    monkeypatch.setattr("vae_gmvae.data.load_dataset", kept)
+    assert run("--binarise sampled --likelihood bernoulli --summary 0") == 0
+    assert loaded[0].binarise == "sampled" and set(np.unique(loaded[0].test.x)) == {0.0, 1.0}
+    assert run("--likelihood bernoulli --summary 0 --restore 1") == 2
+    assert "binarise 'sampled' there, 'none' asked for" in capsys.readouterr().err
+    assert run("--binarise sampled --summary 0 --extra_name gaussian") == 0
 
 
 def test_restore_of_another_number_of_epochs_names_the_runs_that_exist(trained, capsys):

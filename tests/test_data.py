@@ -20,7 +20,7 @@ from scipy.io import loadmat, savemat
 
 from vae_gmvae.data import DATASETS, Split, files, formats, load_dataset
 from vae_gmvae.data import datasets as datasets_module
-from vae_gmvae.data.splits import divide, split_indices, stratified_indices
+from vae_gmvae.data.splits import divide, pixels, split_indices, stratified_indices
 
 SPLIT_NAMES = ("train", "valid", "test")
 
@@ -225,6 +225,100 @@ def test_labels_move_with_their_images(num, seed):
         np.testing.assert_array_equal(7 * part.x.ravel(), part.labels)
 
 
+# Static binarisation
+
+
+def standard_scores(ones, draws, probabilities):
+    """Counts of ones in `draws` Bernoulli draws, as standard scores."""
+    p = np.asarray(probabilities, np.float64)
+    return (ones - draws * p) / np.sqrt(draws * p * (1 - p))
+
+
+def test_a_pixel_is_one_with_its_grey_level_as_the_probability():
+    """4,000 draws of each of the 256 levels: none is off by more than chance allows."""
+    levels = np.arange(256, dtype=np.float32) / 255
+    x = np.broadcast_to(levels.reshape(1, 16, 16, 1), (4000, 16, 16, 1))
+    drawn = pixels(x, "sampled")
+    assert drawn.dtype == np.float32 and set(np.unique(drawn)) == {0.0, 1.0}
+    assert not drawn[:, 0, 0].any() and drawn[:, 15, 15].all()  # black and white stay
+    ones = drawn.sum(0, dtype=np.float64).ravel()[1:-1]
+    scores = standard_scores(ones, 4000, levels[1:-1])
+    assert abs(scores).max() < 4.5
+    assert abs((scores**2).sum() - 254) < 4 * np.sqrt(2 * 254)  # chi squared: not too even either
+
+
+def test_pixels_are_drawn_independently():
+    """Neighbours in rows, columns and images of one grey level are uncorrelated."""
+    drawn = pixels(np.full((500, 20, 20, 1), 0.3, np.float32), "sampled") - 0.3
+    for axis in range(3):
+        drawn = np.moveaxis(drawn, axis, 0)
+        first, last = drawn[:-1], drawn[1:]
+        correlation = (first * last).mean(dtype=np.float64) / 0.21
+        assert abs(correlation) < 4.5 / np.sqrt(first.size)
+
+
+def test_files_get_draws_of_their_own():
+    x = np.full((10, 20, 20, 1), 0.5, np.float32)
+    same = (pixels(x, "sampled", file=0) == pixels(x, "sampled", file=1)).sum()
+    assert abs(standard_scores(same, x.size, 0.5)) < 4.5
+
+
+def test_the_draw_stays_the_same_over_releases():
+    """Published numbers depend on it."""
+    drawn = pixels(np.full((2, 2, 4, 1), 0.5, np.float32), "sampled")
+    assert drawn.astype(int).ravel().tolist() == [0] * 3 + [1] * 6 + [0] * 7
+
+
+def test_grey_levels_stay_where_nothing_is_asked_for():
+    x = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8, 1)
+    assert pixels(x, "none") is x
+
+
+@settings(deadline=None)
+@given(st.integers(10, 200), st.integers(0, 1000), st.sampled_from(["random", "contiguous"]))
+def test_an_image_is_drawn_alike_in_every_split(num, seed, split):
+    """Whatever the split, an image at its place in the file has the same black and white pixels."""
+    x = np.random.default_rng(num).random((num, 4, 5, 1), dtype=np.float32)
+    indices = split_indices(num, seed, split)
+    dataset = divide("own", x, np.arange(num), indices, "here", "sampled")
+    assert dataset.binarise == "sampled"
+    expected = pixels(x, "sampled")
+    for part in parts(dataset):
+        np.testing.assert_array_equal(part.x, expected[part.labels])
+
+
+def test_more_images_leave_the_first_ones_as_they_were():
+    x = np.random.default_rng(0).random((30, 4, 5, 1), dtype=np.float32)
+    np.testing.assert_array_equal(pixels(x[:20], "sampled"), pixels(x, "sampled")[:20])
+
+
+def test_binarised_own_images_are_the_same_at_every_load(save):
+    path = save(x=LEVELS, labels=np.arange(30))
+    grey = load_dataset(path, split="contiguous")
+    first, again, other = (load_dataset(path, seed=s, binarise="sampled") for s in (0, 0, 1))
+    for part, same in zip(parts(first), parts(again)):
+        np.testing.assert_array_equal(part.x, same.x)
+    order, another = (np.concatenate([p.labels for p in parts(d)]) for d in (first, other))
+    assert order.tolist() != another.tolist()
+    drawn = all_images(first)[np.argsort(order)]
+    np.testing.assert_array_equal(drawn, all_images(other)[np.argsort(another)])
+    np.testing.assert_array_equal(drawn, pixels(all_images(grey), "sampled"))
+    assert (grey.binarise, first.binarise) == ("none", "sampled")
+
+
+@pytest.mark.data
+def test_binarised_mnist_has_the_statistics_of_its_grey_levels(mnist, data_dir):
+    drawn = load_dataset("MNIST", data_dir, binarise="sampled", seed=7)
+    for part, grey in zip(parts(drawn), parts(mnist)):
+        assert part.x.dtype == np.float32 and set(np.unique(part.x)) == {0.0, 1.0}
+        np.testing.assert_array_equal(part.labels, grey.labels)
+        p = grey.x.astype(np.float64)
+        error = np.sqrt((p * (1 - p)).sum())  # of the number of ones
+        assert abs(part.x.sum(dtype=np.float64) - p.sum()) < 4.5 * error
+        certain = (grey.x == 0) | (grey.x == 1)
+        np.testing.assert_array_equal(part.x[certain], grey.x[certain])
+
+
 # Options
 
 
@@ -237,6 +331,12 @@ def test_unknown_names_list_the_choices():
 def test_path_that_does_not_exist(name, tmp_path):
     with pytest.raises(FileNotFoundError, match=f"{name} does not exist"):
         load_dataset(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_unknown_binarise(name):
+    with pytest.raises(ValueError, match="'threshold' is unknown: choose one of none, sampled"):
+        load_dataset(name, binarise="threshold")
 
 
 def test_file_of_another_kind(tmp_path):

@@ -69,7 +69,11 @@ def run_command(options: dict) -> int:
     from vae_gmvae.data import load_dataset
 
     data = load_dataset(
-        settings.dataset_name, options["data_dir"], seed=settings.seed, split=settings.split
+        settings.dataset_name,
+        options["data_dir"],
+        seed=settings.seed,
+        split=settings.split,
+        binarise=settings.binarise,
     )
     _check_writable(options)
     say(f"{settings.run_name}: {len(data.train)} training images from {data.source}")

@@ -57,6 +57,9 @@ class Config:
     split: str = _option("random", TRAINING,
         "how FREY and own images are divided; contiguous keeps the order of the film",
         choices=("random", "contiguous"))
+    binarise: str = _option("none", TRAINING,
+        "sampled draws every pixel once, 0 or 1, with its grey level as the probability of the 1",
+        choices=("none", "sampled"))
     subset: int = _option(0, TRAINING, "train on this many images only; 0 takes all", low=0)
 
     z_dim: int = _option(3, NETWORKS, "dimension of the latent variable z", low=1, high=4096)

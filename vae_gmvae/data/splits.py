@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 SPLITS = ("random", "contiguous")
+BINARISE = ("none", "sampled")
+BINARISE_SEED = 0  # of the one draw, the same in every run
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +23,18 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits of one set of images; `source` says where they were read from."""
+    """Three splits of one set of images.
+
+    `source` says where they were read from; `binarise` what their pixels are: grey levels
+    ("none"), or 0 and 1 drawn with the grey levels as probabilities ("sampled").
+    """
 
     name: str
     train: Split
     valid: Split
     test: Split
     source: str
+    binarise: str = "none"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -66,11 +73,30 @@ def stratified_indices(labels: np.ndarray, seed: int) -> Indices:
     return Indices(*(rng.permutation(np.concatenate(part)) for part in zip(*parts)))
 
 
+def pixels(x: np.ndarray, binarise: str, file: int = 0) -> np.ndarray:
+    """Grey levels x [N, H, W, 1] as they are or, "sampled", drawn as 0 or 1: each is the
+    probability of its 1.
+
+    The draw depends on BINARISE_SEED and `file`, the number of the file that x was read from; an
+    image's part in it on its place in that file, not on the split that it goes to.
+    """
+    if binarise == "none":
+        return x
+    draws = np.random.default_rng([BINARISE_SEED, file]).random(x.shape, dtype=np.float32)
+    return (draws < x).astype(np.float32)  # draws are in [0, 1): black stays 0, white stays 1
+
+
 def divide(
-    name: str, x: np.ndarray, labels: np.ndarray | None, indices: Indices, source: str
+    name: str,
+    x: np.ndarray,
+    labels: np.ndarray | None,
+    indices: Indices,
+    source: str,
+    binarise: str = "none",
 ) -> Dataset:
     """The Dataset whose splits are the images, with their labels, at `indices`."""
+    x = pixels(x, binarise)
     train, valid, test = (
         Split(x[part], None if labels is None else labels[part]) for part in indices
     )
-    return Dataset(name, train, valid, test, source)
+    return Dataset(name, train, valid, test, source, binarise)

@@ -5,7 +5,8 @@
                       history.csv    every epoch
                       metrics.json   of these rounded weights, on the test images
 
-`make reference` trains them anew. clustering.jsonl holds what benchmarks/clustering.py found.
+`make reference` trains them anew. clustering.jsonl and densities.jsonl hold what the scripts of
+these names in benchmarks/ found.
 """
 
 import json
@@ -19,6 +20,7 @@ from vae_gmvae.config import MODEL_NAMES
 
 HERE = Path(__file__).parent
 CLUSTERING = HERE / "clustering.jsonl"
+DENSITIES = HERE / "densities.jsonl"
 DATASETS = ("MNIST", "FREY")
 PAIRS = tuple((model, dataset) for dataset in DATASETS for model in MODEL_NAMES)
 STORED = np.float16  # of the weights: half the size; a reconstructed pixel moves by up to 0.008
@@ -46,7 +48,16 @@ def load_reference(model_name: str, dataset_name: str = "MNIST") -> runs.Run:
 
 def clustering_results() -> list[dict]:
     """What benchmarks/clustering.py found: experiment, seed, configuration, metrics of each run."""
-    lines = CLUSTERING.read_text("utf-8").splitlines() if CLUSTERING.exists() else []
+    return _lines(CLUSTERING)
+
+
+def density_results() -> list[dict]:
+    """What benchmarks/densities.py found: experiment, seed, configuration, metrics of each run."""
+    return _lines(DENSITIES)
+
+
+def _lines(path: Path) -> list[dict]:
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
     return list(map(json.loads, lines))
 
 
