@@ -264,6 +264,12 @@ def test_densities_equal_scipys(tmp_path):
         np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-12, err_msg=name)
 
 
+def test_a_sure_pixel_keeps_its_digits(tmp_path):
+    """log(1 + e) would lose a small e beside the 1."""
+    (found,) = javascript.call([("densities", "logBernoulli", [[0], [-40]])], tmp_path)
+    np.testing.assert_allclose(found, -math.exp(-40), rtol=1e-12)
+
+
 def test_normals_are_normal_and_repeat(tmp_path):
     seeds = [0, 1, 2**32 - 1]
     calls = [("densities", "normals", [20_001, seed]) for seed in seeds]

@@ -2,7 +2,8 @@
  * Log densities and divergences in nats: vae_gmvae/distributions.py once more, for one image.
  *
  * Vectors are arrays of numbers [D]; a Gaussian is a mean [D] and a log variance [D] with diagonal
- * covariance; a categorical is its logits [K]. Every sum is over the whole vector, in float64.
+ * covariance; a categorical is its logits [K]. Every sum is over the whole vector, in float64. All
+ * numbers given are finite.
  */
 
 const LOG_2PI = Math.log(2 * Math.PI);
@@ -44,7 +45,6 @@ export function klStandardNormal(mean, logvar) {
 /** log sum_i exp(a_i), without overflow. */
 export function logSumExp(a) {
   const largest = a.reduce((one, other) => Math.max(one, other), -Infinity);
-  if (!Number.isFinite(largest)) return largest;
   return largest + Math.log(total(a.length, (i) => Math.exp(a[i] - largest)));
 }
 
@@ -62,8 +62,7 @@ export function softmax(logits) {
 /** KL(softmax(logits) || uniform), from 0 to log K. */
 export function klCategoricalUniform(logits) {
   const logs = logSoftmax(logits);
-  const term = (i) => (logs[i] === -Infinity ? 0 : Math.exp(logs[i]) * logs[i]);
-  return Math.log(logs.length) + total(logs.length, term);
+  return Math.log(logs.length) + total(logs.length, (i) => Math.exp(logs[i]) * logs[i]);
 }
 
 /** mean + exp(logvar / 2) * eps: a sample of the Gaussian from noise eps, Float64Array [D]. */
