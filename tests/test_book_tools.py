@@ -64,22 +64,66 @@ def test_pieces_of_a_stream_become_one():
     assert found == [stream("a\nb\nc\n")]
 
 
-@pytest.mark.parametrize("opacity", [255, 128])
-def test_a_picture_keeps_its_pixels_and_loses_only_an_opacity_without_meaning(opacity):
-    import execute
-
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
-    pixels[..., 3] = opacity
+def as_png(pixels) -> str:
+    """A picture as a notebook stores it, but larger than it need be."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=0)
-    stored = base64.b64encode(file.getvalue()).decode()
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def picture_of(stored: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(stored)))
+
+
+def drawing() -> np.ndarray:
+    """Something like a figure: smooth greys, a smooth colour, black on white.  [60, 80, 3]"""
+    pixels = np.full((60, 80, 3), 255, np.uint8)
+    pixels[:20] = np.linspace(0, 255, 80).astype(np.uint8)[:, None]
+    pixels[20:40, :, 1] = np.linspace(0, 255, 80).astype(np.uint8)
+    pixels[50] = 0
+    return pixels
+
+
+def test_a_picture_gets_a_palette_that_changes_little():
+    import execute
+
+    stored = as_png(drawing())
     shown = new_output("display_data", data={execute.PNG: stored, "text/plain": "a picture"})
     (found,) = execute.clean_outputs([shown])
     smaller = found.data[execute.PNG]
-    assert len(smaller) < len(stored) and found.data["text/plain"] == "a picture"
-    picture = Image.open(io.BytesIO(base64.b64decode(smaller)))
-    assert picture.mode == ("RGB" if opacity == 255 else "RGBA")
-    np.testing.assert_array_equal(picture.convert("RGBA"), pixels)
+    assert len(smaller) < len(stored) / 10 and found.data["text/plain"] == "a picture"
+    picture = picture_of(smaller)
+    assert picture.mode == "P"
+    errors = np.abs(np.asarray(picture.convert("RGB"), int) - drawing())
+    assert errors.max() <= execute.LEVEL / 2
+    assert (errors[[45, 50]] == 0).all(), "black and white stay what they are"
+    assert execute.smaller(smaller) == smaller
+
+
+def test_a_picture_of_many_colours_keeps_its_own():
+    """As near as 256 colours come; where that is not near, all of them."""
+    import execute
+
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    row, column = np.mgrid[:256:4, :256:4]
+    smooth = np.dstack([row, column, (row + column) // 2]).astype(np.uint8)
+    for pixels, mode in ((noise, "RGB"), (smooth, "P")):
+        smaller = execute.smaller(as_png(pixels))
+        picture = picture_of(smaller)
+        assert picture.mode == mode
+        assert execute.is_close(picture, Image.fromarray(pixels))
+        assert execute.smaller(smaller) == smaller
+
+
+@pytest.mark.parametrize(("opacity", "mode"), [(255, "P"), (128, "RGBA")])
+def test_a_picture_loses_only_an_opacity_without_meaning(opacity, mode):
+    import execute
+
+    pixels = np.dstack([drawing(), np.full((60, 80), opacity, np.uint8)])
+    smaller = execute.smaller(as_png(pixels))
+    assert picture_of(smaller).mode == mode
+    if mode == "RGBA":
+        np.testing.assert_array_equal(np.asarray(picture_of(smaller)), pixels)
     assert execute.smaller(smaller) == smaller
 
 
