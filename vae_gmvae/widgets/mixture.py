@@ -159,10 +159,12 @@ def _prior(model, w) -> Prior:
 
 
 def _as_state(plane: Plane) -> dict:
-    state = plane._asdict()
-    return state | {
-        "origin": embedded.rounded(plane.origin, 4),
+    """A point z lies at axes @ z - centre in the plane."""
+    return {
         "axes": embedded.rounded(plane.axes, 6),
+        "centre": embedded.rounded(plane.axes @ plane.origin, 5),
+        "names": plane.names,
+        "range": plane.range,
         "share": round(float(plane.share), 3),
     }
 

@@ -74,18 +74,17 @@ export function slider({
 }) {
   const input = keepKeys(h("input", { type: "range", min, max, step, "aria-label": label }));
   const shown = h("span", { class: "vx-value", "aria-hidden": "true" });
-  const name = h("span", { class: "vx-name", "aria-hidden": "true" }, label);
-  let exact = value;
-  const set = (v, place = true) => {
+  let exact;
+  const hold = (v) => {
     exact = v;
-    if (place) input.value = v;
     shown.textContent = format(v);
     input.setAttribute("aria-valuetext", format(v));
   };
+  const set = (v) => { input.value = v; hold(v); };
   set(value);
-  input.addEventListener("input", () => { set(Number(input.value), false); oninput?.(exact); });
+  input.addEventListener("input", () => { hold(Number(input.value)); oninput?.(exact); });
   input.addEventListener("change", () => onchange?.(exact));
-  const el = h("label", { class: "vx-slider" }, name, input, shown);
+  const el = h("label", { class: "vx-slider" }, h("span", { class: "vx-name" }, label), input, shown);
   return { el, input, get value() { return exact; }, set value(v) { set(v); } };
 }
 
@@ -172,7 +171,8 @@ export function imageCanvas({ width, height, scale = 1, label, ...attributes }) 
   const draw = (pixels) => {
     el.pixels = pixels;
     for (let i = 0; i < width * height; i++) {
-      picture.data.fill(255 * pixels[i] + 0.5, 4 * i, 4 * i + 3); // clamped by the array
+      // clamped by the array
+      picture.data.fill(255 * pixels[i] + 0.5, 4 * i, 4 * i + 3);
       picture.data[4 * i + 3] = 255;
     }
     context.putImageData(picture, 0, 0);
@@ -192,14 +192,10 @@ export function ink(element) {
 
 /** Calls fn after the page has turned dark or light. Returns what stops it. */
 export function onTheme(fn) {
+  // data-theme in the book, data-jp-theme-light in JupyterLab, theme in Colab
   const watch = new MutationObserver(fn);
-  const attributeFilter = ["data-theme", "data-mode", "data-jp-theme-light", "class"];
-  for (const element of [document.documentElement, document.body]) {
-    watch.observe(element, { attributes: true, attributeFilter });
-  }
-  const query = matchMedia("(prefers-color-scheme: dark)");
-  query.addEventListener("change", fn);
-  return () => { watch.disconnect(); query.removeEventListener("change", fn); };
+  for (const el of [document.documentElement, document.body]) watch.observe(el, { attributes: true });
+  return () => watch.disconnect();
 }
 
 /** Runs fn once in the next frame, however often it is asked to; .cancel() when it is over. */
@@ -215,23 +211,25 @@ export function onFrame(fn) {
  * the trait; what push(name, value) set does not come back. Returns {push, stop}.
  */
 export function synced(model, pull) {
-  const near = (a, b) => Math.abs(a - b) <= 1e-6 * (1 + Math.abs(b)); // float32 on the way
-  const same = (a, b) => [a, b].every(Array.isArray)
-    ? a.length === b.length && a.every((value, i) => near(value, b[i])) : a === b;
+  // float32 on the way
+  const near = (a, b) => Math.abs(a - b) <= 1e-6 * (1 + Math.abs(b));
+  const same = (a, b) => [a].flat().every((value, i) => near(value, [b].flat()[i]));
   const sent = {};
   const send = onFrame(() => model.save_changes());
-  const listeners = Object.keys(pull).map((name) => [`change:${name}`, () => {
-    const value = model.get(name);
-    if (same(value, sent[name])) return;
-    delete sent[name];
-    pull[name](value);
-  }]);
-  for (const [event, listener] of listeners) model.on(event, listener);
+  const stops = Object.keys(pull).map((name) => {
+    const listener = () => {
+      const value = model.get(name);
+      if (same(value, sent[name])) return;
+      delete sent[name];
+      pull[name](value);
+    };
+    model.on(`change:${name}`, listener);
+    return () => model.off(`change:${name}`, listener);
+  });
   const push = (name, value) => {
     sent[name] = value;
     model.set(name, value);
     send();
   };
-  const stop = () => { send.cancel(); listeners.forEach((pair) => model.off(...pair)); };
-  return { push, stop };
+  return { push, stop: () => [send.cancel, ...stops].forEach((stop) => stop()) };
 }

@@ -6,7 +6,8 @@ import {
 import { axes, badge, dot, ellipse, plane, spread, target } from "./planes.js";
 import { choice, inTurn } from "./tiles.js";
 
-const STEPS = 9; // pictures along the line
+// pictures along the line
+const STEPS = 9;
 
 async function render({ model, el }) {
   const root = h("div", { class: "vx-explorer", "data-explorer": "latent" }, "Unpacking the network …");
@@ -16,10 +17,14 @@ async function render({ model, el }) {
     model, root,
     about: model.get("about"),
     decode: (z) => sigmoid(decoder_x(z)),
-    z: model.get("z"), // never changed in place
-    shown: null, // what the pointer is over, while it hovers on the map
-    origin: "", // how z came to be, in words
-    listeners: [], // what has to follow z
+    // never changed in place
+    z: model.get("z"),
+    // what the pointer is over, while it hovers on the map
+    shown: null,
+    // how z came to be, in words
+    origin: "",
+    // what has to follow z
+    listeners: [],
     stops: [],
   };
   const aloud = live();
@@ -86,7 +91,8 @@ function sentence({ z, shown, origin, about }) {
 
 function starts(view) {
   const samples = view.model.get("samples");
-  const next = around([...samples.keys()]); // the same walk at each visit
+  // the same walk at each visit
+  const next = around([...samples.keys()]);
   const go = (z, origin) => { view.move(z, origin); view.speak(); };
   const sample = (i) => go(samples[i], `sample ${i + 1} of the prior`);
   return h("div", { class: "vx-row vx-starts" },
@@ -113,23 +119,19 @@ function latentMap(view) {
   const [codes, labels] = [view.model.get("codes"), view.model.get("labels")];
   const map = plane({
     size: 344, xRange: range, yRange: range, label: "map of z: arrow keys, or drag, choose z",
-    onpoint: (x, y, how) => {
-      if (how === "leave") view.hover(null);
-      else if (how === "hover") view.hover([x, y]);
-      else view.move([x, y], "chosen on the map");
-      if (how === "drop" || how === "key") view.speak();
-    },
+    onpoint: (x, y) => view.move([x, y], "chosen on the map"), onend: view.speak,
+    onhover: (...point) => view.hover(point.length ? point : null),
   });
   const behind = decodedGrid(view, map);
   const names = digitNames(codes, labels);
   view.listeners.push((z) => {
-    const { context, width, height } = map;
+    const { context, size } = map;
     map.point = view.z;
     map.clear();
     context.fillStyle = "#000000";
-    context.fillRect(0, 0, width, height);
+    context.fillRect(0, 0, size, size);
     context.globalAlpha = codes.length ? 0.5 : 0.9;
-    context.drawImage(behind, 0, 0, width, height);
+    context.drawImage(behind, 0, 0, size, size);
     context.globalAlpha = 1;
     codes.forEach((code, i) => dot(map, code, labels.length ? colourOf(labels[i]) : "#e97200"));
     context.setLineDash([3, 4]);
@@ -168,7 +170,7 @@ function decodedGrid(view, map, rows = 14) {
   const context = canvas.getContext("2d");
   const fill = inTurn(rows * columns, (cell) => {
     const [row, column] = [Math.floor(cell / columns), cell % columns];
-    const place = [((column + 0.5) * map.width) / columns, ((row + 0.5) * map.height) / rows];
+    const place = [((column + 0.5) * map.size) / columns, ((row + 0.5) * map.size) / rows];
     image.draw(view.decode(map.fromCanvas(...place)));
     context.drawImage(image.el, column * width, row * height);
   }, view.repaint);
@@ -181,14 +183,15 @@ function decodedGrid(view, map, rows = 14) {
 
 function line(view) {
   const ends = view.model.get("ends");
-  const state = { from: 0, to: Math.min(1, ends.length - 1) };
+  const state = { from: 0, to: ends.length >> 1 };
   const at = (t) => ends[state.from].z.map((a, i) => (1 - t) * a + t * ends[state.to].z[i]);
   const places = Array.from({ length: STEPS }, (_, i) => i / (STEPS - 1));
   const strip = places.map((t) => pictureOf(view, 3, `decoded at t = ${number(t, 2)}`, "line"));
   const fill = inTurn(STEPS, (i) => strip[i].draw(view.decode(at(places[i]))));
   const name = (end) => `${view.model.get("end_images").byteLength ? "the code of " : ""}${ends[state[end]].name}`;
   const origin = (t) => (t === 0 ? name("from") : t === 1 ? name("to") : `on the line, t = ${number(t, 2)}`);
-  let on = null; // z as it was put on the line; another z is not on it
+  // z as it was put on the line; another z is not on it
+  let on = null;
   const go = (t) => view.move(on = at(t), origin(t));
   const t = slider({ label: "t", min: 0, max: 1, step: 0.02, format: (v) => number(v, 2), oninput: go, onchange: view.speak });
   const choose = (end) => h("div", { class: "vx-end" }, h("span", { class: "vx-name" }, end), choice({

@@ -7,29 +7,35 @@ import {
 import { axes, badge, dot, ellipse, plane, spread, target } from "./planes.js";
 import { choice, inTurn } from "./tiles.js";
 
-const SHOWN = 12; // samples of the cluster at a time
-const WIDE = [-3, 3]; // standard deviations
+// samples of the cluster at a time
+const SHOWN = 12;
+// standard deviations
+const WIDE = [-3, 3];
 
 async function render({ model, el }) {
   const root = h("div", { class: "vx-explorer", "data-explorer": "mixture" }, "Unpacking the networks …");
   el.append(root);
   const { decoder_x, prior_z } = await loadNetworks(model);
-  const about = model.get("about");
   const view = {
-    model, root, about,
-    decode: (z) => sigmoid(decoder_x(Float32Array.from(z))),
-    prior: (w) => prior_z ? prior_z(Float32Array.from(w)) : model.get("fixed_prior"),
+    model, root, about: model.get("about"),
+    decode: (z) => sigmoid(decoder_x(z)),
+    prior: (w) => (prior_z ? prior_z(w) : model.get("fixed_prior")),
+    // never changed in place
     k: model.get("k"), w: model.get("w"), z: model.get("z"),
-    listeners: [], stops: [],
+    // what has to follow them
+    listeners: [],
+    stops: [],
   };
+  const aloud = live();
+  view.speak = () => aloud.say(sentence(view));
   let painted = 0;
   view.repaint = onFrame(() => {
     for (const listener of view.listeners) listener();
     root.dataset.painted = painted += 1;
     root.dataset.ready = "1";
   });
-  Object.assign(view, gaussians(view), { tell: live() });
-  root.replaceChildren(layout(view), view.tell.el);
+  gaussians(view);
+  root.replaceChildren(layout(view), aloud.el);
   view.stops.push(onTheme(view.repaint), view.repaint.cancel);
   view.repaint();
   return () => view.stops.forEach((stop) => stop());
@@ -37,39 +43,44 @@ async function render({ model, el }) {
 
 export default { render };
 
-/** The state and all that changes it: the cluster, w, z, and ε = (z - mean) / sd. */
+/** Gives the view the clusters' Gaussians, and change(), through which its state changes. */
 function gaussians(view) {
-  const { about: { num_clusters: K, z_dim: D } } = view;
   let all = view.prior(view.w);
-  const part = (values, k) => Array.from(values.slice(k * D, (k + 1) * D));
-  const mean = (k) => part(all.mean, k);
-  const sd = (k) => part(all.logvar, k).map((value) => Math.exp(0.5 * value));
-  const at = (eps, k = view.k) => {
-    const [means, sds] = [mean(k), sd(k)];
-    return means.map((value, i) => value + sds[i] * eps[i]);
+  const size = view.z.length;
+  const part = (name, k) => Array.from(all[name].slice(k * size, (k + 1) * size));
+  view.mean = (k) => part("mean", k);
+  view.sd = (k) => part("logvar", k).map((value) => Math.exp(0.5 * value));
+  const combine = (values, f) => {
+    const [means, sds] = [view.mean(view.k), view.sd(view.k)];
+    return values.map((value, i) => f(value, means[i], sds[i]));
   };
-  const within = (z) => {
-    const [means, sds] = [mean(view.k), sd(view.k)];
-    return z.map((value, i) => (value - means[i]) / sds[i]);
+  view.at = (eps) => combine(eps, (value, mean, sd) => mean + sd * value);
+  const within = (z) => combine(z, (value, mean, sd) => (value - mean) / sd);
+  view.eps = within(view.z);
+  // from Python, which may set several at once
+  let came = {};
+  const pull = (name) => (value) => {
+    if (!Object.keys(came).length) queueMicrotask(() => {
+      const what = came;
+      came = {};
+      view.change(what, false);
+    });
+    came[name] = value;
   };
-  let eps = within(view.z);
-  const traits = synced(view.model, {
-    k: (k) => change({ k }, false), w: (w) => change({ w }, false), z: (z) => change({ z }, false),
-  });
-  /** Some of {k, w, eps, z}; the others stay, and z follows from k, w and ε. */
-  const change = (what, push = true) => {
-    if (what.k !== undefined) view.k = what.k;
-    if (what.w) { view.w = what.w; all = view.prior(view.w); }
-    if (what.z) eps = within(what.z);
-    if (what.eps) eps = what.eps;
-    view.z = what.z ?? at(eps);
-    if (push) for (const name of ["k", "w"]) if (what[name] !== undefined) traits.push(name, what[name]);
-    if (push || !what.z) traits.push("z", view.z);
-    if (what.k !== undefined || what.w) view.renew?.();
+  const traits = synced(view.model, { k: pull("k"), w: pull("w"), z: pull("z") });
+  /** Some of {k, w, eps, z}; the others stay, but for z, which follows. */
+  view.change = (what, here = true) => {
+    const { z, ...others } = what;
+    Object.assign(view, others);
+    if (what.w) all = view.prior(view.w);
+    if (z) view.eps = within(z);
+    view.z = z ?? view.at(view.eps);
+    for (const name of ["k", "w"]) if (here && name in what) traits.push(name, what[name]);
+    if (here || !z) traits.push("z", view.z);
+    if (what.w || "k" in what) view.renew();
     view.repaint();
   };
   view.stops.push(traits.stop);
-  return { K, D, mean, sd, at, change, eps: () => eps };
 }
 
 function layout(view) {
@@ -82,20 +93,19 @@ function layout(view) {
     h("div", { class: "vx-columns vx-mixed" },
       h("div", {}, h("div", { class: "vx-pair" }, styled ? stylePad(view) : noStyle(), decodedImage(view), text),
         styled && styleSliders(view), samples),
-      h("div", {}, zPlane(view), within(view))));
+      h("div", {}, zPlane(view), noise(view))));
 }
 
 const panel = (title, ...children) =>
   h("section", { class: "vx-panel" }, h("div", { class: "vx-title" }, title), children);
+const row = (...buttons) => h("div", { class: "vx-row" }, buttons);
 const note = (...texts) => h("p", { class: "vx-note" }, texts);
 
 function sentence(view) {
-  const distance = Math.hypot(...view.eps());
+  const distance = Math.hypot(...view.eps);
   const where = distance < 0.05 ? "z at its mean" : `z at ‖ε‖ = ${number(distance, 1)}`;
   return `Cluster ${view.k}${view.w.length ? `, w = ${tuple(view.w)}` : ""}, ${where}`;
 }
-
-const speak = (view) => view.tell.say(sentence(view));
 
 // --- pictures
 
@@ -112,36 +122,34 @@ function decodedImage(view) {
 
 /** The clusters' means and samples of the chosen one: painted in turn, after what answers first. */
 function smallPictures(view) {
-  const { K } = view;
-  const many = (count, label, name) => Array.from({ length: count }, (_, i) =>
-    pictureOf(view, 2, `${label} ${i}`, `${name}-${i}`));
-  const [means, samples] = [many(K, "mean of cluster", "mean"), many(SHOWN, "sample", "sample")];
-  const noise = view.model.get("noise");
-  const batches = around(Array.from({ length: noise.length / SHOWN }, (_, i) => i * SHOWN));
-  let first = batches();
-  view.sample = (i) => view.at(noise[first + i]);
-  view.renew = inTurn(K + SHOWN, (i) => {
-    if (i < K) means[i].draw(view.decode(view.mean(i)));
-    else samples[i - K].draw(view.decode(view.sample(i - K)));
-  }, (left) => { view.root.dataset.waiting = left; });
+  const K = view.about.num_clusters;
+  const many = (count, name) => Array.from({ length: count }, (_, i) =>
+    pictureOf(view, 2, `${name} ${i}`, `${name}-${i}`));
+  const [means, samples] = [many(K, "mean"), many(SHOWN, "sample")];
+  const all = [...means, ...samples];
+  const eps = view.model.get("noise");
+  let first = 0;
+  view.sample = (i) => view.at(eps[first + i]);
+  view.renew = inTurn(all.length,
+    (i) => all[i].draw(view.decode(i < K ? view.mean(i) : view.sample(i - K))),
+    (left) => { view.root.dataset.waiting = left; });
   view.renew();
   view.stops.push(view.renew.cancel);
-  const more = () => { first = batches(); view.renew(); view.repaint(); };
+  const more = () => { first = (first + SHOWN) % eps.length; view.renew(); view.repaint(); };
   const chosen = choice({
     label: "cluster", names: means.map((_, k) => `cluster ${k}`), value: view.k,
-    content: means.map((image, k) => [image.el, key(k)]),
-    onchange: (k) => { view.change({ k }); speak(view); },
+    content: means.map(({ el }, k) => [el, key(k)]),
+    onchange: (k) => { view.change({ k }); view.speak(); },
   });
   const title = h("span");
   view.listeners.push(() => {
     chosen.value = view.k;
-    title.replaceChildren("Samples of cluster ", key(view.k), ", decoded");
+    title.textContent = `Samples of cluster ${view.k}, decoded`;
   });
   return {
     clusters: chosen.el,
-    samples: h("div", { class: "vx-later" }, panel(title,
-      h("div", { class: "vx-grid" }, samples.map((image) => image.el)),
-      h("div", { class: "vx-row" }, button("Other samples", more)))),
+    samples: h("div", { class: "vx-later" },
+      panel(title, h("div", { class: "vx-grid" }, samples.map(({ el }) => el)), row(button("Other samples", more)))),
   };
 }
 
@@ -154,10 +162,7 @@ function stylePad(view) {
   if (view.w.length !== 2) return null;
   const pad = plane({
     size: 164, xRange: WIDE, yRange: WIDE, label: "w: arrow keys, or drag, choose the style",
-    onpoint: (x, y, how) => {
-      if (["press", "drag", "key"].includes(how)) view.change({ w: [x, y] });
-      if (how === "drop" || how === "key") speak(view);
-    },
+    onpoint: (x, y) => view.change({ w: [x, y] }), onend: view.speak,
   });
   view.listeners.push(() => {
     const colours = ink(view.root);
@@ -171,90 +176,81 @@ function stylePad(view) {
   return panel("w: drag it", pad.el);
 }
 
-function styleSliders(view) {
-  const get = () => view.w;
-  const go = (w) => { view.change({ w }); speak(view); };
-  const sliders = vector({
-    symbol: "w", ranges: view.w.map(() => WIDE), get, set: (w) => view.change({ w }), onchange: () => speak(view),
-  });
+/** Sliders for the vector view[name], and buttons that put it at a sample or at 0. */
+function handles(view, symbol, name, samples) {
+  const get = () => view[name];
+  const set = (value) => view.change({ [name]: value });
+  const go = (value) => { set(value); view.speak(); };
+  const sliders = vector({ symbol, ranges: get().map(() => WIDE), get, set, onchange: view.speak });
   view.listeners.push(sliders.follow);
-  const sample = around(view.model.get("styles"));
-  const moved = view.model.get("movement");
-  return h("section", { class: "vx-panel" }, sliders.els,
-    h("div", { class: "vx-row" },
-      button("Sample w", () => go(sample())), button("w = 0", () => go(view.w.map(() => 0)))),
-    note(moved < 0.05 ? "In this run w hardly moves the clusters: it has collapsed."
-      : `Over p(w) the clusters’ means move by ${number(moved, 1)} of their standard deviation.`,
-    view.w.length === 2 && " Circles: one and two standard deviations of p(w).",
-    view.model.get("w_codes").length > 0 && " Dots: w of test images."));
+  const next = around(view.model.get(samples));
+  return [sliders.els, row(button(`Sample ${symbol}`, () => go(next())),
+    button(`${symbol} = 0`, () => go(get().map(() => 0))))];
 }
 
-const noStyle = () => panel("No w", note("This model has no w: its prior is fixed. ",
-  "K Gaussians N(μₖ, I/2), their means 0, 1, −1, 2, −2 … in every dimension."));
+function styleSliders(view) {
+  const moved = view.model.get("movement");
+  return h("section", { class: "vx-panel" }, handles(view, "w", "w", "styles"),
+    note(moved < 0.05 ? "In this run w hardly moves the clusters: it has collapsed."
+      : `Over p(w) the means move by ${number(moved, 1)} of a cluster’s standard deviation.`,
+    view.w.length === 2 && " Circles: p(w), one and two standard deviations",
+    view.model.get("w_codes").length > 0 && "; dots: test images"));
+}
+
+const noStyle = () => panel("No w", note("This model has no w: its prior is K fixed Gaussians, N(μₖ, I/2)."));
 
 // --- z
 
 function zPlane(view) {
-  const { axes: [first, second], origin, range, names, share } = view.model.get("plane");
-  const sum = (values, term) => values.reduce((total, value, i) => total + term(value, i), 0);
-  const project = (z) => [first, second].map((axis) => sum(axis, (a, i) => a * (z[i] - origin[i])));
-  const spreads = (k) => [[first, first], [second, second], [first, second]]
-    .map(([a, b]) => sum(view.sd(k), (sd, i) => sd * sd * a[i] * b[i]));
-  let [places, picking] = [[], false]; // of the clusters' numbers, in pixels
-  const at = (x, y) => {
-    const [px, py] = map.toCanvas(x, y);
-    return places.findIndex(([bx, by]) => Math.max(Math.abs(bx - px), Math.abs(by - py)) < 11);
-  };
-  const move = (x, y) => {
-    const here = project(view.z);
-    const [dx, dy] = [x - here[0], y - here[1]];
-    view.change({ z: view.z.map((value, i) => value + dx * first[i] + dy * second[i]) });
+  const { axes: lines, centre, range, names, share } = view.model.get("plane");
+  const product = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  const project = (z) => lines.map((line, i) => product(line, z) - centre[i]);
+  const spreads = (k) => [[0, 0], [1, 1], [0, 1]].map(([i, j]) =>
+    product(view.sd(k).map((sd) => sd * sd), lines[i].map((value, d) => value * lines[j][d])));
+  // of the clusters' numbers, in pixels
+  let [places, picking] = [[], false];
+  const numberAt = ([px, py]) => places.findIndex(([x, y]) => Math.hypot(x - px, y - py) < 12);
+  // within the plane: what is across it stays
+  const move = (...to) => {
+    const [right, up] = project(view.z).map((from, i) => to[i] - from);
+    view.change({ z: view.z.map((value, d) => value + right * lines[0][d] + up * lines[1][d]) });
   };
   const map = plane({
     size: 344, xRange: range[0], yRange: range[1], label: "z: arrow keys, or drag, move z",
-    onpoint: (x, y, how) => {
-      const hit = how === "press" ? at(x, y) : -1;
-      if (how === "press" || how === "key") picking = hit >= 0;
-      if (hit >= 0) view.change({ k: hit, eps: view.z.map(() => 0) });
-      else if (["press", "drag", "key"].includes(how) && !picking) move(x, y);
-      if (how === "drop" || how === "key") speak(view);
+    onpoint: (x, y, first) => {
+      const k = first ? numberAt(map.toCanvas(x, y)) : -1;
+      if (first) picking = k >= 0;
+      if (k >= 0) view.change({ k, eps: view.z.map(() => 0) });
+      else if (!picking) move(x, y);
     },
+    onend: () => { picking = false; view.speak(); },
   });
-  const all = Array.from({ length: view.K }, (_, k) => k);
+  const codes = view.model.get("z_codes");
+  const all = Array.from({ length: view.about.num_clusters }, (_, k) => k);
   view.listeners.push(() => {
     const colours = ink(view.root);
     const middles = all.map((k) => project(view.mean(k)));
-    const point = project(view.z);
-    map.point = point;
-    map.clear();
-    for (const code of view.model.get("z_codes")) dot(map, code, colours.line, 1.5, null);
     const front = [...all.filter((k) => k !== view.k), view.k];
+    map.point = project(view.z);
+    map.clear();
+    for (const code of codes) dot(map, code, colours.line, 1.5, null);
     for (const k of front) {
       map.context.lineWidth = k === view.k ? 3 : 1.5;
-      const line = `color-mix(in srgb, ${colourOf(k)} 65%, ${colours.ink})`; // seen on dark and light
+      // seen on dark and light
+      const line = `color-mix(in srgb, ${colourOf(k)} 65%, ${colours.ink})`;
       ellipse(map, middles[k], spreads(k), line, k === view.k ? 0.25 : 0.05);
     }
     for (let i = 0; i < SHOWN; i++) dot(map, project(view.sample(i)), colourOf(view.k));
-    places = spread(middles.map((middle) => map.toCanvas(...middle)), 20, map.toCanvas(...point));
-    for (const k of front) badge(map.context, places[k], String(k), colourOf(k), k === view.k ? 19 : 15);
+    places = spread(middles.map((middle) => map.toCanvas(...middle)), 20, map.toCanvas(...map.point));
+    for (const k of front) badge(map.context, places[k], k, colourOf(k), k === view.k ? 19 : 15);
     axes(map, names, colours);
-    target(map, point, colours);
+    target(map, map.point, colours);
   });
-  return panel(view.w.length ? "p(z|w,y) of every cluster y" : "p(z|y) of every cluster y", map.el,
-    note("Ellipses: two standard deviations. Drag to move z; press a number to choose its cluster. ",
-      share < 1 && `The plane of the prior’s two principal components shows ${number(100 * share, 0)} % of its variance. `,
-      "Dots: the samples", view.model.get("z_codes").length > 0 && ", grey: codes of test images", "."));
+  return panel(`p(z|${view.w.length ? "w,y" : "y"}) of every cluster y`, map.el,
+    note("Drag to move z; press a number to choose its cluster. Ellipses: two standard deviations; ",
+      "dots: the samples", codes.length > 0 && ", grey: codes of test images",
+      share < 1 && `. The principal components show ${number(100 * share, 0)} % of the prior’s variance`, "."));
 }
 
-function within(view) {
-  const speaking = () => speak(view);
-  const go = (eps) => { view.change({ eps }); speaking(); };
-  const sliders = vector({
-    symbol: "ε", ranges: view.z.map(() => WIDE), get: view.eps, set: (eps) => view.change({ eps }), onchange: speaking,
-  });
-  view.listeners.push(sliders.follow);
-  const sample = around(view.model.get("noise"));
-  return h("div", { class: "vx-later" }, panel("Within the cluster: z = mean + sd × ε", sliders.els,
-    h("div", { class: "vx-row" },
-      button("Sample ε", () => go(sample())), button("ε = 0, the mean", () => go(view.z.map(() => 0))))));
-}
+const noise = (view) => h("div", { class: "vx-later" },
+  panel("Within the cluster: z = mean + sd × ε", handles(view, "ε", "eps", "noise")));

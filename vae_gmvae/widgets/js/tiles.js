@@ -6,16 +6,21 @@ import { h, keepKeys, onFrame } from "./controls.js";
  * content: an element (or several) for each; names: what each is called aloud.
  */
 export function choice({ label, content, names, value = 0, onchange }) {
-  const name = `vx-${Math.random().toString(36).slice(2)}`; // radio buttons of one name exclude
+  // radio buttons of one name exclude
+  const name = `vx-${Math.random().toString(36).slice(2)}`;
   const inputs = names.map((aloud, i) => h("input",
     { type: "radio", name, "aria-label": aloud, onchange: () => onchange(i) }));
   const tiles = inputs.map((input, i) => h("label", { class: "vx-tile" }, input, content[i]));
-  const el = h("div", { class: "vx-tiles", role: "radiogroup", "aria-label": label }, tiles);
-  const columns = Math.min(names.length, 10); // half as many where the explorer is narrow
-  keepKeys(el).style.cssText = `--vx-columns:${columns};--vx-half:${Math.ceil(columns / 2)}`;
-  const set = (i) => { inputs[i].checked = true; };
-  set(value);
-  return { el, get value() { return inputs.findIndex((i) => i.checked); }, set value(i) { set(i); } };
+  // half as many where the explorer is narrow
+  const columns = Math.min(names.length, 10);
+  const style = `--vx-columns:${columns};--vx-half:${Math.ceil(columns / 2)}`;
+  const el = keepKeys(h("div", { class: "vx-tiles", role: "radiogroup", "aria-label": label, style }, tiles));
+  inputs[value].checked = true;
+  return {
+    el,
+    get value() { return inputs.findIndex((input) => input.checked); },
+    set value(i) { inputs[i].checked = true; },
+  };
 }
 
 /**
