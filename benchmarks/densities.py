@@ -20,7 +20,7 @@ from vae_gmvae import Config, evaluation, load_dataset, reference, runs, storage
 
 NUM_SAMPLES = 200
 
-BINARY = dict(dataset_name="MNIST", binarise="sampled", likelihood="bernoulli", patience=0)
+BINARY = dict(dataset_name="MNIST", binarise="sampled", likelihood="bernoulli", patience=40)
 NETWORKS = dict(z_dim=40, hidden_dim=500, num_layers=3)
 STEPS = dict(batch_size=100, learning_rate=5e-4, kl_warmup=20)
 VAE = Config(model_name="model1", epochs=250, **BINARY, **NETWORKS, **STEPS)
