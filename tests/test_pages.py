@@ -4,11 +4,13 @@ Skipped where the book is not built (`make book` builds it) or no Chromium is fo
 """
 
 import functools
+import gzip
 import http.server
 import re
 import shutil
 import threading
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -138,6 +140,58 @@ def test_a_page_opens_from_a_file(context):
         assert visit.complaints == []
         assert visit.foreign("file://") == []
         assert visit.page.evaluate(UNRENDERED) == []
+
+
+VIEW = 'type="application/vnd.jupyter.widget-view+json"'
+EXPLORERS = [path for path in PAGES if VIEW in (BOOK / path).read_text("utf-8")]
+LIMIT = 1_500_000  # bytes of a page with explorers and of all that it loads, but for MathJax
+COMPRESSED = (".png", ".woff2")
+
+
+def weight(path: Path) -> int:
+    """Bytes that travel for a file: compressed, unless it is so already."""
+    contents = path.read_bytes()
+    return len(contents if path.suffix in COMPRESSED else gzip.compress(contents, 6))
+
+
+@pytest.mark.parametrize("path", EXPLORERS)
+def test_a_page_with_explorers_is_light(path, browser, address):
+    context = browser.new_context()  # with nothing in its cache
+    with Visit(context, address + path) as visit:
+        local = {url for url in visit.requests if url.startswith(address)}
+        names = {unquote(urlsplit(url).path).lstrip("/") or "index.html" for url in local}
+    context.close()
+    weights = {name: weight(BOOK / name) for name in names if "tex-svg" not in name}
+    assert path in weights and "_static/host.js" in weights
+    assert sum(weights.values()) <= LIMIT, sorted(weights.items(), key=lambda item: -item[1])[:9]
+
+
+def started(visit) -> bool:
+    """Whether each explorer of the page stands in its picture's place, within ten seconds."""
+    visit.page.wait_for_function(
+        "!document.querySelector('.explorer:not(.explorer-live)')", timeout=10_000
+    )
+    return visit.page.locator(".explorer-live").count() > 0
+
+
+@pytest.mark.parametrize("path", EXPLORERS)
+def test_explorers_start_over_http_and_from_a_file(path, context, address):
+    for place in (address, BOOK.as_uri() + "/"):
+        with Visit(context, place + path) as visit:
+            assert started(visit)
+            assert visit.complaints == []
+            assert visit.foreign(place) == []
+
+
+def test_only_pages_with_explorers_load_their_host():
+    hosted = [path for path in PAGES if "host.js" in (BOOK / path).read_text("utf-8")]
+    assert hosted == EXPLORERS
+
+
+def test_every_page_carries_the_icons_in_use_and_no_others():
+    static = BOOK / "_static"
+    assert sum(map(weight, static.rglob("*.woff2"))) < 20_000
+    assert weight(static / "scripts" / "fontawesome.js") < 100
 
 
 NOTEBOOKS = [path for path in PAGES if path.startswith("notebooks/")]
