@@ -20,20 +20,21 @@ PACKAGE = ROOT / "vae_gmvae"
 NAME = PACKAGE.name
 
 MAY_IMPORT = {
-    "augmentation": set(),
+    "augmentation": {"devices"},
     "config": set(),
     "data": set(),
+    "devices": set(),
     "distributions": set(),
     "networks": set(),
     "plots": set(),
     "logs": set(),
-    "models": {"augmentation", "config", "distributions", "networks"},
+    "models": {"augmentation", "config", "devices", "distributions", "networks"},
     "storage": set(),
     "runs": {"config", "models", "storage"},
     "reference": {"config", "runs", "storage"},
     "speed": set(),
     "callbacks": {"config", "models", "runs", "storage"},
-    "training": {"callbacks", "config", "logs", "models", "runs", "storage"},
+    "training": {"callbacks", "config", "devices", "logs", "models", "runs", "storage"},
     "evaluation": {"distributions"},
     "report": {"evaluation", "plots", "runs", "storage"},
     "widgets": {"config", "models", "networks", "plots", "runs"},
@@ -49,7 +50,7 @@ AT_MODULE_LEVEL = {
 }
 # Which rooms may import these at all: elsewhere the code is Keras, whatever the backend.
 ANYWHERE = {
-    "tensorflow": {"training", "logs"},
+    "tensorflow": {"devices", "training", "logs"},
     "tensorboard": {"logs"},
     "torch": set(),
     "jax": set(),

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from vae_gmvae import devices
+
 ROTATION = math.radians(12)  # each range is uniform around no movement
 LOG_SCALE = 0.1
 SHEAR = 0.3
@@ -35,7 +37,7 @@ def move(images, seed: keras.random.SeedGenerator):
 
 def _sources(num: int, height: int, width: int, seed):
     """Where each pixel of each moved image comes from: rows and columns, [B, H * W]."""
-    draw = keras.random.uniform((num, 6), -1.0, 1.0, seed=seed)
+    draw = devices.own_rows(lambda rows: keras.random.uniform((rows, 6), -1.0, 1.0, seed=seed), num)
     angle, up, along, shear, down, right = (draw[:, i : i + 1] for i in range(6))  # [B, 1]
     cos, sin = ops.cos(ROTATION * angle), ops.sin(ROTATION * angle)
     row, column = ops.meshgrid(

@@ -24,14 +24,17 @@ class FinitenessGuard(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch + 1
-        self.steps_before = int(self.model.steps_seen)
+        self.steps_before = self._steps()
+
+    def _steps(self) -> int:
+        return int(np.asarray(self.model.steps_seen))
 
     def on_train_batch_end(self, batch, logs=None):
         if math.isfinite(logs["loss"]):
             return
         first = dict(zip(self.model.Terms._fields, np.asarray(self.model.first_nonfinite)))
         steps = {name: int(step) for name, step in first.items() if step}
-        step = min(steps.values(), default=int(self.model.steps_seen))
+        step = min(steps.values(), default=self._steps())
         terms = [name for name, at in steps.items() if at == step]
         self._stop(terms, f"training step {step - self.steps_before}")
 
@@ -40,7 +43,7 @@ class FinitenessGuard(keras.callbacks.Callback):
             return
         names = self.model.Terms._fields
         terms = [name for name in names if not math.isfinite(logs[f"val_{name}"])]
-        step = int(self.model.steps_seen) - self.steps_before
+        step = self._steps() - self.steps_before
         self._stop(terms, f"validation after training step {step}")
 
     def _stop(self, terms, place):

@@ -31,6 +31,7 @@ SWITCHES = {
     "train": (1, "train the model"),
     "summary": (1, "write TensorBoard's logs"),
     "restore": (0, "go on from the newest checkpoint"),
+    "distribute": (0, "train on all GPUs of this machine, each taking its part of every batch"),
     "plot": (0, "show the figures (and write them)"),
     "generate": (0, "evaluate, write the figures and metrics.json"),
 }
@@ -115,6 +116,7 @@ def _train_or_load(settings, data, folder, log_dir, options) -> runs.Run:
         data,
         folder,
         restore=bool(options["restore"]),
+        distribute=bool(options["distribute"]),
         log_dir=log_dir if options["summary"] else None,
         finish=False,
         say=say,

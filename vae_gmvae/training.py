@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_gmvae import callbacks, logs, runs, storage
+from vae_gmvae import callbacks, devices, logs, runs, storage
 from vae_gmvae.config import Config
 from vae_gmvae.models import build_model
 
@@ -23,6 +23,7 @@ def train(
     folder=None,
     *,
     restore=False,
+    distribute=False,
     log_dir=None,
     progress=True,
     finish=True,
@@ -36,14 +37,17 @@ def train(
         folder: where to keep the run; None keeps nothing on disk.
         restore: go on from the newest state in `folder`. A run that was cut short is completed,
             bit for bit as if it had not been; a finished one is trained for config.epochs more.
+        distribute: share every batch among all GPUs of this machine (or its CPU devices). It is
+            no part of `config`: the objective stays that of one device, and the noise too, but
+            for dense models on TensorFlow, whose noise XLA makes on one device.
         log_dir: where TensorBoard's files go; None writes none.
         progress: show a progress bar.
         finish: call the run finished at the end; False leaves that to a later `run.finish()`.
         say: where messages go.
 
     Raises:
-        ValueError: a batch larger than the data, images too small for the networks, or a state of
-            another configuration.
+        ValueError: a batch larger than the data or one that the devices cannot share, images too
+            small for the networks, or a state of another configuration.
         FileNotFoundError: `restore` where there is no run.
         NonFiniteLossError: the loss stopped being finite; the last good state is kept.
         OSError: the folder cannot be written or the disk is full.
@@ -53,7 +57,8 @@ def train(
             raise ValueError("restore is True but folder is None: name the folder of the run")
         with tempfile.TemporaryDirectory() as scratch:
             scratch = Path(scratch) / config.run_name
-            run = train(config, data, scratch, log_dir=log_dir, progress=progress, say=say)
+            options = dict(log_dir=log_dir, progress=progress, say=say)
+            run = train(config, data, scratch, distribute=distribute, **options)
         run.folder = None
         return run
     folder, x = Path(folder), data.train.x[: config.subset or None]
@@ -64,11 +69,17 @@ def train(
         )
     if restore:
         runs.check_same(config, folder)
-    model = compiled_model(config, data.image_shape)
-    if not restore:
-        _create(config, data, folder, log_dir, say)
-    leg = _resume(folder, model, config, say) if restore else runs.Leg(0, config.epochs, {})
-    _fit(config, model, leg, ShuffledBatches(x, config), data, folder, log_dir, progress)
+    if distribute:
+        devices.check(config.batch_size, config.dropout)
+        say(f"training on {', '.join(devices.names())}")
+    with devices.scope(distribute):
+        model = compiled_model(config, data.image_shape)
+        if not restore:
+            _create(config, data, folder, log_dir, say)
+        leg = _resume(folder, model, config, say) if restore else runs.Leg(0, config.epochs, {})
+        _fit(config, model, leg, ShuffledBatches(x, config), data, folder, log_dir, progress)
+    if distribute:  # what is handed on lives on one device
+        model = build_model(config, data.image_shape)
     runs.set_weights(model, storage.load_arrays(folder / "best.npz"))
     if log_dir:
         logs.write_projector(Path(log_dir) / "embed", model, data.test)
@@ -81,13 +92,16 @@ def train(
 def compiled_model(config: Config, image_shape) -> keras.Model:
     """The model, ready for `fit`: Adam, and the fastest way to run its steps on a CPU.
 
-    XLA fuses the dense models; its convolutions are slower than TensorFlow's own.
+    XLA fuses the dense models; its convolutions are slower than TensorFlow's own. A step that
+    TensorFlow divides among devices can neither be fused nor run inside a loop of steps.
     """
     model = build_model(config, image_shape)
+    whole = devices.parts() == 1
+    fused = whole and not config.is_convolutional
     model.compile(
         optimizer=keras.optimizers.Adam(config.learning_rate),
-        jit_compile=not config.is_convolutional or keras.backend.backend() == "jax",
-        steps_per_execution=STEPS_PER_EXECUTION,
+        jit_compile=fused or keras.backend.backend() == "jax",
+        steps_per_execution=STEPS_PER_EXECUTION if whole else 1,
     )
     model.optimizer.build(model.trainable_variables)  # in `fit` it would cost a second compilation
     return model
@@ -141,7 +155,8 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         callbacks.Checkpoints(folder, leg),
         bar,
     ]
-    valid = tf.data.Dataset.from_tensor_slices(data.valid.x).batch(VALIDATION_BATCH)
+    valid = data.valid.x[: devices.even(len(data.valid))]
+    valid = tf.data.Dataset.from_tensor_slices(valid).batch(VALIDATION_BATCH)
     with contextlib.closing(bar):
         model.fit(
             batches.dataset(),

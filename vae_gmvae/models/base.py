@@ -4,12 +4,14 @@ Everything is in nats per image. `reconstruction` is a log-likelihood, the other
 """
 
 import math
+import threading
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+from vae_gmvae import devices
 from vae_gmvae import distributions as d
 from vae_gmvae.config import SMALLEST, Config
 
@@ -21,6 +23,16 @@ class Latents(NamedTuple):
 
     z: Any
     w: Any = None
+
+
+class Beyond(threading.local):
+    """What the loss of the step in progress holds beyond the ELBO's terms, in nats.
+
+    Several devices' parts of one step are traced by turns, in a thread each: Keras's `add_loss`
+    would mix them up.
+    """
+
+    losses = ()
 
 
 class LatentVariableModel(keras.Model):
@@ -50,6 +62,7 @@ class LatentVariableModel(keras.Model):
         self.first_nonfinite = self._state(
             "first_nonfinite", [0] * len(self.Terms._fields), "int32"
         )
+        self.beyond_terms = Beyond()
         self.term_means = [keras.metrics.Mean(name) for name in (*self.Terms._fields, "elbo")]
 
     def _state(self, name, value, dtype=None):
@@ -61,6 +74,7 @@ class LatentVariableModel(keras.Model):
             initializer=lambda shape, dtype: ops.convert_to_tensor(value, dtype),
             dtype=dtype,
             trainable=False,
+            aggregation="only_first_replica",  # every part of a batch assigns the same
         )
 
     def build(self, input_shape):
@@ -72,8 +86,8 @@ class LatentVariableModel(keras.Model):
         """The named terms [B] of the ELBO of images x [B, H, W, C], in nats.
 
         eps: the noise behind the samples of z and w; drawn from the model's generator if None.
-        training: as Keras's call; a loop written by hand calls the model itself, which starts
-            afresh what the loss holds beyond these terms.
+        training: as Keras's call; what the loss then holds beyond these terms waits in
+            `beyond_terms` for `compute_loss`.
         """
         q = self.encode(x, training=training)
         eps = self.sample_eps(ops.shape(x)[0]) if eps is None else eps
@@ -99,7 +113,8 @@ class LatentVariableModel(keras.Model):
         if training:
             self.steps_seen.assign_add(1)
         self._watch_finiteness(y_pred)
-        return sum(self.losses, -ops.mean(self.objective(y_pred)))
+        loss = sum(self.beyond_terms.losses, -ops.mean(self.objective(y_pred)))
+        return loss / devices.parts()  # the parts' losses and gradients are added
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         for mean, values in zip(self.term_means, (*y_pred, y_pred.elbo), strict=True):
@@ -111,7 +126,8 @@ class LatentVariableModel(keras.Model):
 
         Validation has no steps of its own: what it finds is put down to the step before it.
         """
-        finite = ops.stack([ops.all(ops.isfinite(values)) for values in terms])  # [terms]
+        finite = [ops.cast(ops.all(ops.isfinite(values)), "float32") for values in terms]
+        finite = ops.all(devices.gather(ops.stack(finite)), axis=0)  # [terms]
         first, now = map(ops.convert_to_tensor, (self.first_nonfinite, self.steps_seen))
         fresh = ops.logical_and(ops.logical_not(finite), ops.equal(first, 0))
         self.first_nonfinite.assign(ops.where(fresh, now, first))
@@ -139,6 +155,7 @@ class LatentVariableModel(keras.Model):
         return d.log_normal(x, d.Gaussian(x_mean, x_logvar))
 
     def _follow_x_var(self, batch_error):
+        batch_error = ops.mean(devices.gather(batch_error))
         batch_error = ops.maximum(batch_error, SMALLEST)  # blank images can be met exactly
         mean = X_VAR_MOMENTUM * ops.exp(self.x_logvar) + (1 - X_VAR_MOMENTUM) * batch_error
         self.x_logvar.assign(ops.log(ops.stop_gradient(mean)))
@@ -151,7 +168,11 @@ class LatentVariableModel(keras.Model):
         return Latents(self._normal((num, self.config.z_dim), seed))
 
     def _normal(self, shape, seed=None):
-        return keras.random.normal(shape, seed=self._generator(seed), dtype=self.variable_dtype)
+        num, *rest = shape
+        seed, dtype = self._generator(seed), self.variable_dtype
+        return devices.own_rows(
+            lambda rows: keras.random.normal((rows, *rest), seed=seed, dtype=dtype), num
+        )
 
     def _generator(self, seed):
         if isinstance(seed, int):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from vae_gmvae import augmentation
+from vae_gmvae import augmentation, devices
 from vae_gmvae import distributions as d
 from vae_gmvae.models.base import Latents, LatentVariableModel
 
@@ -84,8 +84,7 @@ class GMVAE(LatentVariableModel):
         log_p_z = self.log_components(z, self.prior_z(w, training=training))  # [B, K]
         network = self.classifier is not None
         y_logits = self.classify_y(z, w, training=training) if network else log_p_z  # [B, K]
-        if training:
-            self._regularise(x, y_logits)
+        self.beyond_terms.losses = self._regularisers(x, y_logits) if training else ()
         expected = ops.sum(ops.softmax(y_logits, axis=-1) * log_p_z, axis=-1)  # [B]
         return GMVAETerms(
             reconstruction=self.log_p_x(x, z, training=training),
@@ -94,18 +93,21 @@ class GMVAE(LatentVariableModel):
             y_prior=self.y_prior(y_logits),
         )
 
-    def _regularise(self, x, y_logits):
-        """Adds to the loss what it holds beyond the ELBO's terms, in nats.
+    def _regularisers(self, x, y_logits) -> list:
+        """What the loss holds beyond the ELBO's terms, scalars in nats.
 
         The mean y_prior is the mutual information of x and y plus KL(mean of p(y|w,z) || p(y)).
         `objective` has given both the weight of the information.
         """
+        losses = []
         missing = self.config.y_marginal_weight - self.config.y_information_weight
         if missing:
             log_sum = ops.logsumexp(ops.log_softmax(y_logits, axis=-1), axis=0)  # [K]
-            self.add_loss(self.kl_weight * missing * self.y_prior(log_sum))
+            log_sum = ops.logsumexp(devices.gather(log_sum), axis=0)  # of the whole batch
+            losses.append(self.kl_weight * missing * self.y_prior(log_sum))
         if self.config.consistency:
-            self.add_loss(self.consistency * ops.mean(self._unrest(x, y_logits)))
+            losses.append(self.consistency * ops.mean(self._unrest(x, y_logits)))
+        return losses
 
     def _unrest(self, x, y_logits):
         """KL(p(y|w,z) of x || p(y|w,z) of x moved a little), [B], in nats."""
