@@ -116,9 +116,31 @@ def test_every_line_is_a_run_of_its_experiment(clustering):
     lines = reference.clustering_results()
     assert len({(line["experiment"], line["seed"]) for line in lines}) == len(lines)
     for line in lines:
-        expected = clustering.EXPERIMENTS[line["experiment"]].replace(seed=line["seed"])
-        assert Config.from_dict(line["config"]) == expected
+        config, starts = clustering.EXPERIMENTS[line["experiment"]]
+        seeds = range(starts * line["seed"], starts * (line["seed"] + 1))
+        assert Config.from_dict(line["config"]) == config.replace(seed=line["config"]["seed"])
+        assert line["config"]["seed"] in seeds
+        if starts > 1:
+            information = line["information_of_starts"]
+            assert list(map(int, information)) == list(seeds)
+            assert information[str(line["config"]["seed"])] == max(information.values())
         assert sum(line["cluster_sizes"]) == line["metrics"]["images"] == 10_000
+
+
+def test_the_start_with_the_most_information_goes_on(clustering, monkeypatch, tmp_path):
+    config = trainings.config("model4_bias", epochs=3)
+    name, data = "recipe/dense/10", trainings.dataset()
+    monkeypatch.setitem(clustering.EXPERIMENTS, name, clustering.Experiment(config, starts=2))
+    monkeypatch.setattr(clustering, "START_EPOCHS", 1)
+    line = clustering.result(name, 4, data, tmp_path)
+    information = line["information_of_starts"]
+    assert set(information) == {"8", "9"}
+    best = int(max(information, key=information.get))
+    assert line["config"] == config.replace(seed=best).to_dict() and line["epochs"] == 3
+    loser = tmp_path / "recipe-dense-10" / "seed-4" / f"start-{17 - best}"
+    assert clustering.runs.load_run(loser).epochs_done == 1
+    monkeypatch.setattr(clustering, "train", None)  # nothing is left to train
+    assert clustering.result(name, 4, data, tmp_path) == line
 
 
 def test_lines_stand_in_the_order_of_experiments_and_seeds(clustering, monkeypatch, tmp_path):
