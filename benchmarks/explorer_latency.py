@@ -1,0 +1,135 @@
+"""How soon an explorer answers: from an input event to the frame that shows it, in Chromium.
+
+    python benchmarks/explorer_latency.py                       the default explorers and runs
+    python benchmarks/explorer_latency.py Mixture:model5:FREY   explorer : model : dataset
+
+The control that costs most is moved, EVENTS times, at random moments between two frames. Per event:
+work      what the explorer computes: its listener and its part of the frame
+painted   from the event to the task after the frame that shows it; waiting for the frame included,
+          up to 16.7 ms at 60 Hz and half of that on average
+next      from the event to the callback of the frame after: one interval of the screen more
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
+
+import explorer_page  # noqa: E402
+import report  # noqa: E402
+
+from vae_gmvae import load_reference, widgets  # noqa: E402
+from vae_gmvae.storage import write_json  # noqa: E402
+
+RESULTS = HERE / "results" / "explorer_latency.json"
+EVENTS = 120
+TIMES = ("work", "painted", "next")
+CASES = (
+    "Latent:model1:MNIST",
+    "Latent:model2:MNIST",
+    "Latent:model3:MNIST",
+    "Mixture:model4_bias:MNIST",
+    "Mixture:model5:MNIST",
+    "Mixture:model5:FREY",
+)
+# Half of the events wait for what the explorer paints in turn; those of a drag do not.
+MEASURE = """async ([events, label]) => {
+  const slider = [...document.querySelectorAll('input[type=range]')]
+    .find((one) => one.getAttribute('aria-label') === label);
+  const root = document.querySelector('.vx-explorer');
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  const later = (ms) => new Promise((done) => setTimeout(done, ms));
+  const task = () => new Promise((done) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = done;
+    port2.postMessage(0);
+  });
+  const found = { work: [], painted: [], next: [], missed: 0 };
+  for (let i = 0; i < events; i++) {
+    await later((i % 2 ? 200 : 0) + 16 * Math.random());
+    slider.value = Number(slider.value) + (i % 40 < 20 ? 0.1 : -0.1);
+    const before = Number(root.dataset.painted);
+    let began;
+    requestAnimationFrame(() => { began = performance.now(); }); // runs before the explorer's
+    const start = performance.now();
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+    const heard = performance.now();
+    await frame();
+    const computed = performance.now();
+    await task();
+    found.painted.push(performance.now() - start);
+    await frame();
+    found.next.push(performance.now() - start);
+    found.work.push(heard - start + computed - began);
+    if (Number(root.dataset.painted) <= before) found.missed += 1;
+  }
+  return found;
+}"""
+
+
+def measure(browser, case: str, events: int = EVENTS) -> dict:
+    """Medians and 95th percentiles, in ms, of one explorer of one reference run."""
+    kind, model_name, dataset_name = case.split(":")
+    run = load_reference(model_name, dataset_name)
+    explorer = getattr(widgets, f"{kind}Explorer")(run)
+    label = (
+        "w₁" if kind == "Mixture" and run.config.is_gmvae else "z₁" if kind == "Latent" else "ε₁"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = explorer_page.write_page(Path(folder) / "page.html", explorer)
+        page = explorer_page.open_page(browser, path)
+        page.evaluate(MEASURE, [20, label])  # the engine compiles what runs often
+        found = page.evaluate(MEASURE, [events, label])
+        page.context.close()
+    network = "convolutional" if run.config.is_convolutional else "dense"
+    times = {name: _summary(found[name]) for name in TIMES}
+    script = len(explorer._esm.encode())
+    return {"network": network, "missed": found["missed"], "script_bytes": script, **times}
+
+
+def _summary(times) -> dict:
+    cuts = statistics.quantiles(times, n=20)
+    return {"median": round(statistics.median(times), 2), "p95": round(cuts[-1], 2)}
+
+
+def table(results: dict) -> str:
+    """The results as Markdown."""
+    lines = ["| explorer, median (95th percentile) in ms | network | work | painted | next |"]
+    lines += ["|---|---|---|---|---|"]
+    for case, one in results["cases"].items():
+        times = (f"{one[n]['median']} ({one[n]['p95']})" for n in TIMES)
+        lines.append(f"| {case.replace(':', ' ')} | {one['network']} | {' | '.join(times)} |")
+    return "\n".join(lines)
+
+
+def main(arguments=None):
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", default=CASES, help="explorer:model:dataset")
+    parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    load = os.getloadavg()[0]  # of other work on the machine
+    results = {"machine": report.machine(), "load_before": round(load, 1), "cases": {}}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=explorer_page.CHROMIUM, args=explorer_page.FLAGS
+        )
+        results["chromium"] = browser.version
+        for case in options.cases:
+            results["cases"][case] = measure(browser, case, options.events)
+            print(case, results["cases"][case], flush=True)
+        browser.close()
+    write_json(options.output, results)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
