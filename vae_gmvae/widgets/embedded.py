@@ -39,7 +39,7 @@ def examples_of(images, labels) -> tuple[np.ndarray, list[str]]:
         classes, chosen = np.unique(labels, return_index=True)
         return images[chosen[:EXAMPLES]], [f"the {label}" for label in classes[:EXAMPLES]]
     chosen = spread_over(EXAMPLES, len(images))
-    return images[chosen], [f"frame {i}" for i in range(1, len(chosen) + 1)]
+    return images[chosen], [f"test image {i}" for i in range(1, len(chosen) + 1)]
 
 
 def grey_bytes(images) -> bytes:
