@@ -447,6 +447,8 @@ class Visit:
         np.testing.assert_allclose(
             self.pixels("decoded"), np.asarray(model.decode_x(z))[0], atol=1e-4
         )
+        inside = "(e) => e.scrollWidth <= e.clientWidth"
+        assert self.page.locator(".vx-explorer").evaluate(inside)  # nothing sticks out of the frame
         results = self.trait("results")
         np.testing.assert_allclose(results["z_mean"], np.asarray(q.z.mean)[0], atol=1e-4)
         if model.config.is_gmvae:
