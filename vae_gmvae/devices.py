@@ -7,6 +7,7 @@ outside a step, the part is the batch.
 """
 
 import contextlib
+import functools
 
 import keras
 from keras import ops
@@ -23,9 +24,15 @@ def scope(distribute: bool):
         return contextlib.nullcontext()
     if keras.backend.backend() == "jax":
         return keras.distribution.DataParallel(devices=names()).scope()
+    return _mirrored().scope()
+
+
+@functools.cache
+def _mirrored():
+    """One for the process: two strategies would take each other's sums for their own."""
     import tensorflow as tf
 
-    return tf.distribute.MirroredStrategy(names()).scope()
+    return tf.distribute.MirroredStrategy(names())
 
 
 def check(batch_size: int, dropout: float):
