@@ -27,7 +27,7 @@ from vae_gmvae import (
 )
 
 LIMIT = 8  # MB, of all ten
-FRONT_PAGE = Path(__file__).resolve().parents[1] / "book" / "assets" / "clusters.png"
+README_PICTURE = Path(__file__).resolve().parents[1] / "book" / "assets" / "clusters.png"
 NUM_SAMPLES = 200  # importance samples of log p(x)
 
 
@@ -66,12 +66,12 @@ def results() -> dict[str, dict]:
     }
 
 
-def draw_front_page():
-    """The picture of the book's first page and of the README: model5's clusters on MNIST."""
+def draw_readme_picture():
+    """The picture of the README: model5's clusters on MNIST."""
     run = reference.load_reference("model5", "MNIST")
     clusters = range(run.config.num_clusters)
     samples = np.stack([run.model.sample(25, seed=run.config.seed, k=k) for k in clusters])
-    plots.cluster_grids(samples).savefig(FRONT_PAGE)
+    plots.cluster_grids(samples).savefig(README_PICTURE)
 
 
 def main():
@@ -85,7 +85,7 @@ def main():
         if not is_stored(config):
             metrics = store(config, options.checkpoint_dir, options.data_dir)
             print(f"{pair}: ELBO {metrics['elbo']:.1f}, log p(x) {metrics['log_p_x']:.1f}")
-    draw_front_page()
+    draw_readme_picture()
     tables.write(tables.README, "reference runs", tables.of_runs(results()))
     size = sum(path.stat().st_size for path in reference.HERE.rglob("*") if path.is_file()) / 1e6
     print(f"the reference runs take {size:.1f} MB")

@@ -322,6 +322,12 @@ def test_pictures(metadata, words):
     assert cells.check_pictures(notebook(code("draw()", 1, [drawn()], **PICTURE)), "03") == []
 
 
+def test_an_explorer_needs_no_caption():
+    output = drawn()
+    output.data[cells.LIVE] = {"model_id": "0"}
+    assert cells.check_pictures(notebook(code("explorer", 1, [output])), "03") == []
+
+
 def test_a_caption_needs_its_picture():
     words = [new_output("execute_result", data={"text/plain": "<Figure>"})]
     bad = notebook(code("figure", 1, words, **PICTURE))
