@@ -12,7 +12,7 @@ BOOK := _build/html
 NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help book test lint format reference execute notebooks-test clean distclean
+.PHONY: help book test lint format reference execute explorer-scripts notebooks-test clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ execute: $(VENV)/.test ## re-execute every notebook in place, or NOTEBOOKS=..., 
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook in notebooks/."; exit 1; }
 	@$(DATA); \
 	 VAE_GMVAE_SPEED=reference $(BIN)/python book/tools/execute.py $(NOTEBOOKS)
+
+explorer-scripts: $(VENV)/.test ## give the stored explorers their scripts of today, without executing
+	@$(BIN)/python book/tools/explorer_scripts.py $(NOTEBOOKS)
 
 notebooks-test: $(VENV)/.test ## re-execute every notebook at smoke speed and compare its outputs
 	@[ -n "$(NOTEBOOKS)" ] || { echo "There is no notebook in notebooks/."; exit 1; }

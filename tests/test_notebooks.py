@@ -82,6 +82,16 @@ def test_a_notebook_stays_small(name):
     assert NOTEBOOKS[name].stat().st_size <= notebook_cells.MAX_BYTES
 
 
+def test_an_explorer_is_stored_with_its_script_of_today(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "tools")
+    import explorer_scripts
+
+    notebooks = {name: read(name) for name in NOTEBOOKS}
+    assert any(explorer_scripts.stored_state(notebook) for notebook in notebooks.values())
+    old = [name for name, notebook in notebooks.items() if explorer_scripts.renew(notebook)]
+    assert not old, "run `make explorer-scripts`"
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_terms_have_their_colours(name):
     from vae_gmvae.plots import style

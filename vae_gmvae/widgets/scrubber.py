@@ -55,7 +55,7 @@ class TrainingScrubber(Explorer):
     shares = traitlets.List().tag(sync=True)  # [frames][K] of the test images, or []
     colours = traitlets.List().tag(sync=True)  # [N] labels of the codes, or []
     history = traitlets.Dict().tag(sync=True)  # columns of history.csv, nats
-    term_colours = traitlets.Dict().tag(sync=True)
+    term_colours = traitlets.List().tag(sync=True)  # [[term, colour], ...] in their order
 
     def __init__(self, run, data, seed=0):
         folder = run.folder if isinstance(run, runs.Run) else Path(run)
@@ -75,7 +75,7 @@ class TrainingScrubber(Explorer):
             shares=[_shares(frame, loaded.config.num_clusters) for frame in chosen],
             colours=[] if labels is None else labels[: sizes["codes"]].tolist(),
             history=_history(loaded.history),
-            term_colours=dict(plots.TERM_COLORS),
+            term_colours=[[*pair] for pair in plots.TERM_COLORS.items()],
         )
 
     @traitlets.validate("epoch")

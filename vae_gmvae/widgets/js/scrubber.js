@@ -218,8 +218,9 @@ function drawMap(canvas, frames, at, labels) {
 
 /** A small plot for each term: what was, and fainter what is to come. */
 function curves(history, colours) {
-  const order = ["elbo", ...Object.keys(colours).filter((name) => name !== "elbo")];
-  return order.filter((name) => history[name]).map((name) => curve(history, name, colours[name]));
+  const [terms, elbo] = [true, false].map((term) => colours.filter(([name]) => (name !== "elbo") === term));
+  return [...elbo, ...terms].filter(([name]) => history[name])
+    .map(([name, colour]) => curve(history, name, colour));
 }
 
 const [WIDE, HIGH] = [120, 56];
