@@ -220,8 +220,9 @@ def test_every_step_of_every_epoch_is_taken(whole):
         (CONFIG.replace(batch_size=111), toys.SHAPE, "batch_size is 111, but .*toy has 110 images"),
         (CONFIG.replace(batch_size=33, subset=32), toys.SHAPE, "batch_size is 33, .* has 32 image"),
         (CONFIG, (8, 3, 1), r"image_shape is \(8, 3, 1\)"),
+        (CONFIG.replace(binarise="sampled"), toys.SHAPE, "'sampled', but .* toy .* with 'none'"),
     ],
-    ids=["batch", "subset", "image"],
+    ids=["batch", "subset", "image", "binarise"],
 )
 def test_bad_values_are_refused_before_anything_is_written(tmp_path, settings, shape, message):
     (tmp_path / "run").mkdir()

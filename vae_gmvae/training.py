@@ -47,7 +47,8 @@ def train(
 
     Raises:
         ValueError: a batch larger than the data or one that the devices cannot share, images too
-            small for the networks, or a state of another configuration.
+            small for the networks or binarised otherwise than `config` says, or a state of another
+            configuration.
         FileNotFoundError: `restore` where there is no run.
         NonFiniteLossError: the loss stopped being finite; the last good state is kept.
         OSError: the folder cannot be written or the disk is full.
@@ -62,11 +63,7 @@ def train(
         run.folder = None
         return run
     folder, x = Path(folder), data.train.x[: config.subset or None]
-    if config.batch_size > len(x):
-        raise ValueError(
-            f"batch_size is {config.batch_size}, but the training set of {data.name} has "
-            f"{len(x)} images: choose a batch_size of at most {len(x)}"
-        )
+    _check_images(config, data, len(x))
     if restore:
         runs.check_same(config, folder)
     if distribute:
@@ -87,6 +84,19 @@ def train(
     if finish:
         run.finish()
     return run
+
+
+def _check_images(config: Config, data, num: int):
+    if config.batch_size > num:
+        raise ValueError(
+            f"batch_size is {config.batch_size}, but the training set of {data.name} has "
+            f"{num} images: choose a batch_size of at most {num}"
+        )
+    if config.binarise != data.binarise:
+        raise ValueError(
+            f"binarise is {config.binarise!r}, but the images of {data.name} were loaded with "
+            f"{data.binarise!r}: load_dataset(..., binarise={config.binarise!r})"
+        )
 
 
 def compiled_model(config: Config, image_shape) -> keras.Model:
