@@ -121,9 +121,9 @@ def test_every_line_is_a_run_of_its_experiment(clustering):
         assert Config.from_dict(line["config"]) == config.replace(seed=line["config"]["seed"])
         assert line["config"]["seed"] in seeds
         if starts > 1:
-            information = line["information_of_starts"]
-            assert list(map(int, information)) == list(seeds)
-            assert information[str(line["config"]["seed"])] == max(information.values())
+            information = {int(one): line["starts"][one]["information"] for one in line["starts"]}
+            assert list(information) == list(seeds)
+            assert information[line["config"]["seed"]] == max(information.values())
         assert sum(line["cluster_sizes"]) == line["metrics"]["images"] == 10_000
 
 
@@ -133,9 +133,8 @@ def test_the_start_with_the_most_information_goes_on(clustering, monkeypatch, tm
     monkeypatch.setitem(clustering.EXPERIMENTS, name, clustering.Experiment(config, starts=2))
     monkeypatch.setattr(clustering, "START_EPOCHS", 1)
     line = clustering.result(name, 4, data, tmp_path)
-    information = line["information_of_starts"]
-    assert set(information) == {"8", "9"}
-    best = int(max(information, key=information.get))
+    assert set(line["starts"]) == {"8", "9"}
+    best = int(max(line["starts"], key=lambda one: line["starts"][one]["information"]))
     assert line["config"] == config.replace(seed=best).to_dict() and line["epochs"] == 3
     loser = tmp_path / "recipe-dense-10" / "seed-4" / f"start-{17 - best}"
     assert clustering.runs.load_run(loser).epochs_done == 1
