@@ -90,7 +90,9 @@ def page():
     window.above = [];
     document.addEventListener("keydown", (event) => above.push(event.key));
     window.one = slider({ label: "z₁", value: 0.25, oninput: (v) => moves.push(v) });
-    document.body.append(one.el);
+    const options = [{ value: "1", text: "light" }, { value: "0", text: "dark" }];
+    const list = select({ label: "ink", options });
+    document.body.append(one.el, list.el);
     """
     with playwright.sync_playwright() as started:
         chromium = started.chromium.launch(
@@ -119,3 +121,15 @@ def test_a_slider_by_keys(page):
     page.evaluate("one.value = -4.5")
     assert page.evaluate("[one.value, one.input.value]") == [-4.5, "-3"]
     assert len(page.evaluate("moves")) == 2  # no echo
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not explorer_page.CHROMIUM, reason="no Chromium on PATH: install chromium")
+def test_letters_in_a_list_are_its_own(page):
+    page.evaluate("above.length = 0")
+    ink = page.get_by_role("combobox", name="ink")
+    ink.press("d")
+    assert ink.input_value() == "0"
+    ink.press("ArrowUp")
+    ink.press("Escape")
+    assert page.evaluate("above") == ["Escape"]

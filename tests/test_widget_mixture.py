@@ -85,6 +85,25 @@ def test_other_models_are_sent_to_the_other_explorer(model_name):
         MixtureExplorer(run_of(model_name))
 
 
+@pytest.mark.parametrize("model_name", ["model3", "model4_bias", "model5"])
+def test_z_follows_the_cluster_and_the_style(model_name):
+    explorer = MixtureExplorer(run_of(model_name))
+
+    def within():
+        mean, sd = explorer._cluster(explorer.k, explorer.w)
+        return (explorer.z - mean) / sd
+
+    mean, sd = explorer._cluster(0, explorer.w)
+    explorer.z = mean + [1, -2] * sd
+    explorer.k = 2
+    assert within() == pytest.approx([1, -2], abs=1e-4)
+    if model_name != "model3":
+        explorer.w = [0.5, -1.5]
+        assert within() == pytest.approx([1, -2], abs=1e-4)
+    explorer.set_state({"k": 1, "z": [3.0, 4.0]})  # the page sends both
+    assert (explorer.k, explorer.z.tolist()) == (1, [3, 4])
+
+
 @pytest.mark.parametrize(
     ("name", "wrong", "told"),
     [

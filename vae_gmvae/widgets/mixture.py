@@ -102,6 +102,34 @@ class MixtureExplorer(Explorer):
             **({} if data is None else _codes(run, data, plane)),
         )
         self._model = run.model
+        self._z_follows = True
+
+    _z_follows = False  # k and w; not where the page sets them, which sends its own z with them
+
+    def set_state(self, sync_data):
+        self._z_follows = False
+        try:
+            super().set_state(sync_data)
+        finally:
+            self._z_follows = True
+
+    def notify_change(self, change):
+        """z goes to the page in one message with the k or w that moves it.
+
+        Left to the page, z would come back while a cell runs, and undo what the cell sets next.
+        """
+        if not (self._z_follows and change.name in ("k", "w")):
+            return super().notify_change(change)
+        with self.hold_sync():
+            before = {"k": self.k, "w": self.w, change.name: change.old}
+            (mean, sd), (old_mean, old_sd) = self._cluster(self.k, self.w), self._cluster(**before)
+            self.z = mean + sd * (self.z - old_mean) / old_sd
+            super().notify_change(change)
+
+    def _cluster(self, k, w):
+        """Mean and standard deviation of p(z|w,y=k), [z_dim] each."""
+        prior = _prior(self._model, w[None])
+        return prior.mean[0, k], np.exp(0.5 * prior.logvar[0, k])
 
     @traitlets.validate("k")
     def _a_cluster(self, proposal):

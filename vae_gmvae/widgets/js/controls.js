@@ -58,8 +58,7 @@ export function h(tag, attributes, ...children) {
 }
 
 /** JupyterLab's command mode would take these keys; the browser still moves the control. */
-export function keepKeys(element) {
-  const taken = /^(Arrow|Home|End|Page)/;
+export function keepKeys(element, taken = /^(Arrow|Home|End|Page)/) {
   element.addEventListener("keydown", (event) => taken.test(event.key) && event.stopPropagation());
   return element;
 }
@@ -113,8 +112,9 @@ export const button = (label, onclick, attributes = {}) =>
 
 /** A drop-down list of {value: string, text}. @returns {{el, input, value: string}} */
 export function select({ label, options, value, onchange }) {
+  // letters find an option
   const input = keepKeys(h("select", { "aria-label": label },
-    options.map((option) => h("option", { value: option.value }, option.text))));
+    options.map((option) => h("option", { value: option.value }, option.text))), /^(Arrow|Home|End|Page|.$)/);
   if (value !== undefined) input.value = value;
   input.addEventListener("change", () => onchange?.(input.value));
   const el = h("label", { class: "vx-select" }, h("span", { class: "vx-name" }, label), input);
