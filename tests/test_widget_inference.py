@@ -16,7 +16,6 @@ from scipy import ndimage
 from vae_gmvae import load_dataset, load_reference, runs
 from vae_gmvae.models import Latents
 from vae_gmvae.widgets import InferenceExplorer
-from vae_gmvae.widgets.explorer import bundle
 from vae_gmvae.widgets.inference import SAMPLES, _noise, _prior
 from vae_gmvae.widgets.networks import network_names, networks_of
 
@@ -326,16 +325,6 @@ def test_without_data_the_examples_are_samples_of_the_model():
 
 def test_a_static_picture(explorer):
     assert explorer.picture().get_figwidth() > 6
-
-
-def test_the_script_is_small():
-    """30 kB of its own; what explorers share counts once, in the modules that they share."""
-    own = sum(
-        (javascript.JS / f"{name}.js").stat().st_size
-        for name in ("inference", "inferred", "elbo", "drawing")
-    )
-    assert own <= 30_000
-    assert len(bundle("inference").encode()) <= 37_000
 
 
 # --- the page

@@ -9,7 +9,6 @@ import traitlets
 
 from vae_gmvae import load_reference, runs
 from vae_gmvae.widgets import LatentExplorer, MixtureExplorer, embedded
-from vae_gmvae.widgets.explorer import bundle
 
 MODELS = ("model1", "model2", "model3", "model4_bias", "model5")
 # Two frames, and what is painted in turn after them.
@@ -75,10 +74,6 @@ def test_pictures():
         LatentExplorer(run_of("model1")),
     ):
         assert explorer.picture().get_axes()
-
-
-def test_a_small_script():
-    assert len(bundle("latent").encode()) <= 30_000
 
 
 # --- in the browser

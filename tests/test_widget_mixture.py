@@ -9,7 +9,6 @@ import traitlets
 
 from vae_gmvae import load_reference, runs
 from vae_gmvae.widgets import MixtureExplorer
-from vae_gmvae.widgets.explorer import bundle
 from vae_gmvae.widgets.mixture import Prior, plane_of
 
 SETTLED = """async () => {
@@ -131,10 +130,6 @@ def test_movement_tells_a_w_that_has_collapsed():
     still = Prior(prior.mean[:1].repeat(50, axis=0), prior.logvar)
     assert still.movement == pytest.approx(0)
     assert prior.movement == pytest.approx(0.5 / np.exp(-0.5), rel=0.15)
-
-
-def test_a_small_script():
-    assert len(bundle("mixture").encode()) <= 30_000
 
 
 # --- in the browser
