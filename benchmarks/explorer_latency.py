@@ -23,6 +23,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
 import explorer_page  # noqa: E402
 import report  # noqa: E402
+import tables  # noqa: E402
 
 from vae_gmvae import load_reference, widgets  # noqa: E402
 from vae_gmvae.storage import write_json  # noqa: E402
@@ -103,9 +104,9 @@ def table(results: dict) -> str:
     lines = ["| explorer, median (95th percentile) in ms | network | work | painted | next |"]
     lines += ["|---|---|---|---|---|"]
     for case, one in results["cases"].items():
-        times = (f"{one[n]['median']} ({one[n]['p95']})" for n in TIMES)
+        times = (f"{one[n]['median']:.1f} ({one[n]['p95']:.1f})" for n in TIMES)
         lines.append(f"| {case.replace(':', ' ')} | {one['network']} | {' | '.join(times)} |")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def main(arguments=None):
@@ -128,6 +129,8 @@ def main(arguments=None):
             print(case, results["cases"][case], flush=True)
         browser.close()
     write_json(options.output, results)
+    if options.output == RESULTS:
+        tables.write(report.README, "explorer latency", table(results))
     print(table(results))
 
 

@@ -101,6 +101,17 @@ def test_the_table_is_that_of_the_results_file(monkeypatch):
     )
 
 
+def test_the_latencies_are_those_of_their_file(monkeypatch):
+    pytest.importorskip("playwright", reason="no playwright: pip install playwright")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import explorer_latency
+    import report
+    import tables
+
+    results = json.loads(explorer_latency.RESULTS.read_text())
+    assert tables.printed(report.README, "explorer latency") == explorer_latency.table(results)
+
+
 # --- clustering
 
 
