@@ -3,7 +3,8 @@
     python benchmarks/explorer_latency.py                       the default explorers and runs
     python benchmarks/explorer_latency.py Mixture:model5:FREY   explorer : model : dataset
 
-The control that costs most is moved, EVENTS times, at random moments between two frames. Per event:
+The control that costs most is moved, or an image chosen for its inference, EVENTS times, at random
+moments between two frames. Per event:
 work      what the explorer computes: its listener and its part of the frame
 painted   from the event to the task after the frame that shows it; waiting for the frame included,
           up to 16.7 ms at 60 Hz and half of that on average
@@ -38,11 +39,20 @@ CASES = (
     "Mixture:model4_bias:MNIST",
     "Mixture:model5:MNIST",
     "Mixture:model5:FREY",
+    "Inference:model4_bias:MNIST",
+    "Inference:model5:MNIST",
 )
 # Half of the events wait for what the explorer paints in turn; those of a drag do not.
 MEASURE = """async ([events, label]) => {
   const slider = [...document.querySelectorAll('input[type=range]')]
     .find((one) => one.getAttribute('aria-label') === label);
+  const examples = [...document.querySelectorAll('.vx-examples input')];
+  const move = (i) => {
+    slider.value = Number(slider.value) + (i % 40 < 20 ? 0.1 : -0.1);
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+  };
+  const choose = (i) => examples[(i + 1) % examples.length].click();
+  const act = slider ? move : choose;
   const root = document.querySelector('.vx-explorer');
   const frame = () => new Promise((done) => requestAnimationFrame(done));
   const later = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -54,12 +64,11 @@ MEASURE = """async ([events, label]) => {
   const found = { work: [], painted: [], next: [], missed: 0 };
   for (let i = 0; i < events; i++) {
     await later((i % 2 ? 200 : 0) + 16 * Math.random());
-    slider.value = Number(slider.value) + (i % 40 < 20 ? 0.1 : -0.1);
     const before = Number(root.dataset.painted);
     let began;
     requestAnimationFrame(() => { began = performance.now(); }); // runs before the explorer's
     const start = performance.now();
-    slider.dispatchEvent(new Event('input', { bubbles: true }));
+    act(i);
     const heard = performance.now();
     await frame();
     const computed = performance.now();
@@ -79,9 +88,8 @@ def measure(browser, case: str, events: int = EVENTS) -> dict:
     kind, model_name, dataset_name = case.split(":")
     run = load_reference(model_name, dataset_name)
     explorer = getattr(widgets, f"{kind}Explorer")(run)
-    label = (
-        "w₁" if kind == "Mixture" and run.config.is_gmvae else "z₁" if kind == "Latent" else "ε₁"
-    )
+    style = "w₁" if run.config.is_gmvae else "ε₁"
+    label = {"Latent": "z₁", "Mixture": style}.get(kind)  # Inference chooses images
     with tempfile.TemporaryDirectory() as folder:
         path = explorer_page.write_page(Path(folder) / "page.html", explorer)
         page = explorer_page.open_page(browser, path)
