@@ -22,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
+import chrome  # noqa: E402
 import explorer_page  # noqa: E402
 import report  # noqa: E402
 import tables  # noqa: E402
@@ -128,9 +129,7 @@ def main(arguments=None):
     load = os.getloadavg()[0]  # of other work on the machine
     results = {"machine": report.machine(), "load_before": round(load, 1), "cases": {}}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=explorer_page.CHROMIUM, args=explorer_page.FLAGS
-        )
+        browser = playwright.chromium.launch(executable_path=chrome.CHROMIUM, args=chrome.FLAGS)
         results["chromium"] = browser.version
         for case in options.cases:
             results["cases"][case] = measure(browser, case, options.events)

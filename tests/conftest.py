@@ -6,6 +6,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import chrome
 import pytest
 
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -18,3 +19,9 @@ def data_dir() -> Path:
     if not (folder / "train-images-idx3-ubyte.gz").exists():
         pytest.skip(f"real data not found in {folder}: set VAE_GMVAE_DATA_DIR to their folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chrome.chromium() as found:
+        yield found

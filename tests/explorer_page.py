@@ -7,18 +7,7 @@ its script sent. `assign(id, name, value)` does what a kernel does when Python s
 import base64
 import contextlib
 import json
-import shutil
 
-import pytest
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-needs_browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on PATH: install chromium"),
-]
 READY = """document.querySelector('.vx-explorer')
   && [...document.querySelectorAll('.vx-explorer')].every((e) => e.dataset.ready)"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -116,10 +105,17 @@ def open_page(browser, path, width=900, scheme="light", **options):
 
 
 @contextlib.contextmanager
-def chromium():
-    """A browser, for as long as it is needed."""
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+def opening(browser, explorers, path, settled):
+    """opened(name, **options) -> page of the explorer of that name; at the end none has spoken."""
+    pages = []
+
+    def opened(name, **options):
+        page = open_page(browser, write_page(path, explorers[name]), **options)
+        page.evaluate(settled)
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        assert page.complaints == []
+        page.context.close()

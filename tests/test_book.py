@@ -48,7 +48,7 @@ def test_terms_have_the_colours_of_the_figures():
 
 @pytest.fixture(scope="module")
 def docstrings():
-    pytest.importorskip("sphinx")
+    pytest.importorskip("sphinx", reason="no Sphinx: pip install 'vae-gmvae[book]'")
     sys.path.insert(0, str(ROOT / "book" / "extensions"))
     try:
         import docstrings

@@ -4,7 +4,7 @@ import nbformat
 import numpy as np
 import pytest
 from explorer_page import OVERFLOW
-from test_pages import BOOK, Visit, address, browser, pytestmark, started  # noqa: F401
+from test_pages import BOOK, Visit, address, pytestmark, started  # noqa: F401
 
 from vae_gmvae import load_reference, widgets
 

@@ -21,7 +21,7 @@ EXECUTE = ROOT / "book" / "tools" / "execute.py"
 @pytest.fixture(scope="module", autouse=True)
 def importable():
     """The tools and extensions as modules; skips where the book's packages are missing."""
-    pytest.importorskip("sphinx")
+    pytest.importorskip("sphinx", reason="no Sphinx: pip install 'vae-gmvae[book]'")
     folders = [str(ROOT / "book" / name) for name in ("extensions", "tools")]
     sys.path[:0] = folders
     yield

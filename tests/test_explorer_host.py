@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from explorer_page import CHROMIUM, FLAGS, needs_browser
+from chrome import needs_browser
 from nbformat import write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+NO_BOOK = "no tools of the book: pip install 'vae-gmvae[book]'"
 BOOK = Path(__file__).parents[1] / "book"
 HOST = BOOK / "assets" / "explorers" / "host.js"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -64,15 +65,6 @@ def place(model_id):
     view = script(VIEW, {"model_id": model_id})
     still = '<div class="explorer-still"><img alt="a picture" src="data:,"><p>Words.</p></div>'
     return f'<div class="explorer">{still}{view}</div>'
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -207,7 +199,7 @@ nb_execution_mode, nb_ipywidgets_js, html_theme = "off", {{}}, "basic"
 @pytest.fixture
 def build(tmp_path):
     """Builds a book of a front page and a notebook; the pages' text by name, and what it warns."""
-    pytest.importorskip("myst_nb")
+    pytest.importorskip("myst_nb", reason=NO_BOOK)
 
     def make(front, notebook, builder="html"):
         (tmp_path / "conf.py").write_text(CONFIG)
@@ -274,7 +266,7 @@ def test_what_the_directive_does_not_find_is_a_warning(build):
 
 @pytest.mark.parametrize("missing", ["toy", "net"])
 def test_a_model_that_the_notebook_does_not_store_is_named(monkeypatch, missing):
-    pytest.importorskip("myst_nb")
+    pytest.importorskip("myst_nb", reason=NO_BOOK)
     monkeypatch.syspath_prepend(BOOK / "extensions")
     import explorers
 

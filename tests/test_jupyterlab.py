@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from explorer_page import chromium, needs_browser
+from chrome import needs_browser
 from nbformat import write
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -197,8 +197,8 @@ def values(explorer, symbol="z") -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory):
-    with lab_server(tmp_path_factory.mktemp("lab")) as address, chromium() as browser:
+def started(tmp_path_factory, browser):
+    with lab_server(tmp_path_factory.mktemp("lab")) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme="light")
         yield Lab(page, address)
 

@@ -7,12 +7,12 @@ import functools
 import gzip
 import http.server
 import re
-import shutil
 import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from chrome import needs_browser
 
 BOOK = Path(__file__).parents[1] / "_build" / "html"
 PAGES = sorted(
@@ -20,23 +20,11 @@ PAGES = sorted(
     for path in BOOK.rglob("*.html")
     if BOOK / "_static" not in path.parents  # templates of the theme, not pages
 )
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
-FLAGS = [
-    "--no-sandbox",  # a container's root user cannot have one
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = {"desktop": 1280, "phone": 390}
 
 pytestmark = [
-    pytest.mark.browser,
+    *needs_browser,
     pytest.mark.skipif(not PAGES, reason="the book is not built: run `make book`"),
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on PATH: install chromium"),
 ]
 
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -68,15 +56,6 @@ def address():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    with playwright_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module", params=WIDTHS)

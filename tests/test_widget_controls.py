@@ -10,8 +10,6 @@ import pytest
 from vae_gmvae.plots import DIGIT_COLORS
 from vae_gmvae.plots.style import text_on
 
-explorer_page = pytest.importorskip("explorer_page")
-
 SHEET = (javascript.JS.parent / "explorer.css").read_text("utf-8")
 
 
@@ -81,9 +79,8 @@ def test_the_style_sheet_styles_explorers_only():
 
 
 @pytest.fixture(scope="module")
-def page():
+def page(browser):
     """A browser page with a slider, its value and its moves at window.one."""
-    playwright = pytest.importorskip("playwright.sync_api")
     source = (javascript.JS / "controls.js").read_text("utf-8")
     script = """
     window.moves = [];
@@ -94,19 +91,14 @@ def page():
     const list = select({ label: "ink", options });
     document.body.append(one.el, list.el);
     """
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(
-            executable_path=explorer_page.CHROMIUM, args=explorer_page.FLAGS
-        )
-        page = chromium.new_page()
-        page.set_content(f"<body><script type=module>{source}{script}</script></body>")
-        page.wait_for_function("window.one")
-        yield page
-        chromium.close()
+    page = browser.new_page()
+    page.set_content(f"<body><script type=module>{source}{script}</script></body>")
+    page.wait_for_function("window.one")
+    yield page
+    page.close()
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not explorer_page.CHROMIUM, reason="no Chromium on PATH: install chromium")
 def test_a_slider_by_keys(page):
     slider = page.get_by_role("slider", name="z₁")
     assert page.evaluate("one.value") == 0.25  # between two steps: exact all the same
@@ -124,7 +116,6 @@ def test_a_slider_by_keys(page):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not explorer_page.CHROMIUM, reason="no Chromium on PATH: install chromium")
 def test_letters_in_a_list_are_its_own(page):
     page.evaluate("above.length = 0")
     ink = page.get_by_role("combobox", name="ink")

@@ -3,6 +3,7 @@
 import json
 import math
 
+import chrome
 import explorer_page
 import javascript
 import keras
@@ -329,15 +330,8 @@ def test_a_static_picture(explorer):
 
 # --- the page
 
-needs_browser = explorer_page.needs_browser
 MIXTURE = ["conditional_prior", "w_prior", "y_prior"]
 FIELDS = {"model1": ["z_prior"], "model3": ["z_prior"], "model4_bias": MIXTURE, "model5": MIXTURE}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with explorer_page.chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -454,7 +448,7 @@ STROKE = [(0.2, 0.15), (0.45, 0.1), (0.5, 0.3), (0.35, 0.45), (0.55, 0.6), (0.2,
     "name", ["model4_bias_MNIST", "model5_FREY", "model1_MNIST", "model3_MNIST"]
 )
 class TestPage:
-    pytestmark = needs_browser
+    pytestmark = chrome.needs_browser
 
     def test_a_stroke_is_inferred(self, visit, name):
         page = visit(name)
@@ -531,7 +525,7 @@ class TestPage:
 
 
 class TestDigits:
-    pytestmark = needs_browser
+    pytestmark = chrome.needs_browser
 
     def test_network_or_bayes(self, visit):
         page = visit("model4_bias_MNIST")

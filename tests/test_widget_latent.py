@@ -80,19 +80,6 @@ def test_pictures():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not explorer_page.CHROMIUM:
-        pytest.skip("no Chromium on PATH: install chromium")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(
-            executable_path=explorer_page.CHROMIUM, args=explorer_page.FLAGS
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def explorers():
     """model1 without data; model3, two-dimensional, with images that stand in for MNIST's."""
     images = trainings.dataset((28, 28, 1))
@@ -104,19 +91,8 @@ def explorers():
 
 @pytest.fixture
 def open_one(browser, explorers, tmp_path):
-    pages = []
-
-    def opened(name, **options):
-        path = explorer_page.write_page(tmp_path / "page.html", explorers[name])
-        page = explorer_page.open_page(browser, path, **options)
-        page.evaluate(SETTLED)
-        pages.append(page)
-        return page
-
-    yield opened
-    for page in pages:
-        assert page.complaints == []
-        page.context.close()
+    with explorer_page.opening(browser, explorers, tmp_path / "page.html", SETTLED) as opened:
+        yield opened
 
 
 def trait(page, explorer, name="z"):

@@ -136,19 +136,6 @@ def test_movement_tells_a_w_that_has_collapsed():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not explorer_page.CHROMIUM:
-        pytest.skip("no Chromium on PATH: install chromium")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(
-            executable_path=explorer_page.CHROMIUM, args=explorer_page.FLAGS
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def explorers():
     """Images that stand in for the Frey frames give the grey codes."""
     return {
@@ -160,19 +147,8 @@ def explorers():
 
 @pytest.fixture
 def open_one(browser, explorers, tmp_path):
-    pages = []
-
-    def opened(name, **options):
-        path = explorer_page.write_page(tmp_path / "page.html", explorers[name])
-        page = explorer_page.open_page(browser, path, **options)
-        page.evaluate(SETTLED)
-        pages.append(page)
-        return page
-
-    yield opened
-    for page in pages:
-        assert page.complaints == []
-        page.context.close()
+    with explorer_page.opening(browser, explorers, tmp_path / "page.html", SETTLED) as opened:
+        yield opened
 
 
 def traits(page, explorer):

@@ -2,6 +2,7 @@
 
 import zlib
 
+import chrome
 import explorer_page
 import numpy as np
 import pytest
@@ -135,12 +136,6 @@ def test_a_static_picture(scrubbers):
 # --- the page
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with explorer_page.chromium() as found:
-        yield found
-
-
 @pytest.fixture
 def visit(browser, scrubbers, tmp_path):
     """visit(model, width=...) -> page; in the end no console may have spoken."""
@@ -186,7 +181,7 @@ def check(page, explorer, run, epoch):
 
 @pytest.mark.parametrize("name", MODELS)
 class TestPage:
-    pytestmark = explorer_page.needs_browser
+    pytestmark = chrome.needs_browser
 
     def test_scrubbed_by_keyboard(self, visit, scrubbers, trained, name):
         page, explorer = visit(name), scrubbers[name]
@@ -212,7 +207,7 @@ class TestPage:
 
 
 class TestPlaying:
-    pytestmark = explorer_page.needs_browser
+    pytestmark = chrome.needs_browser
 
     def frames_while_playing(self, page):
         """Whether the samples of the first cluster were ever between two frames."""

@@ -52,10 +52,10 @@ def prior_samples(model, count: int, seed: int) -> np.ndarray:
     return np.asarray(model.sample_z(count, seed=seed))
 
 
-def ranges_of(*clouds, least: float = 0.0) -> list[list[float]]:
-    """For each dimension the half units that hold 99 % of every cloud [N, z_dim]."""
+def ranges_of(*clouds) -> list[list[float]]:
+    """For each dimension the half units that hold 0 and 99 % of every cloud [N, z_dim]."""
     low = np.min([np.quantile(cloud, 0.005, axis=0) for cloud in clouds], axis=0)
     high = np.max([np.quantile(cloud, 0.995, axis=0) for cloud in clouds], axis=0)
-    low = np.minimum(np.floor(2 * low) / 2, -least)
-    high = np.maximum(np.ceil(2 * high) / 2, least)
+    low = np.minimum(np.floor(2 * low) / 2, 0.0)
+    high = np.maximum(np.ceil(2 * high) / 2, 0.0)
     return np.stack([low, high], axis=1).tolist()
