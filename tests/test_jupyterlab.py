@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -29,13 +30,17 @@ pytestmark = [
 SET_UP = """import json
 import time
 import numpy as np
-from vae_gmvae import load_reference
-from vae_gmvae.widgets import InferenceExplorer, LatentExplorer, MixtureExplorer
+import trainings
+from vae_gmvae import load_reference, runs
+from vae_gmvae.widgets import InferenceExplorer, LatentExplorer, MixtureExplorer, TrainingScrubber
 vae, gmvae = load_reference("model1", "MNIST"), load_reference("model4_bias", "MNIST")
 def decoded(run, z):
     return np.asarray(run.model.decode_x(z[None])).ravel().tolist()
 def mean(k, w):
     return np.asarray(gmvae.model.prior_z(np.float32([w])).mean)[0, k]
+def samples(epoch, k):
+    model = runs.load_run("run", f"weights-{epoch:06d}").model
+    return np.round(64 * model.sample(5, seed=0, k=k)).ravel() / 64
 def show(**values):
     print(json.dumps({k: v.tolist() if hasattr(v, "tolist") else v for k, v in values.items()}))"""
 CELLS = [
@@ -43,9 +48,11 @@ CELLS = [
     "latent = LatentExplorer(vae)\nlatent",
     "mixture = MixtureExplorer(gmvae)\nmixture",
     "inference = InferenceExplorer(gmvae)\ninference",
+    "run = trainings.train(trainings.config('model3'), 'run')\n"
+    "scrubber = TrainingScrubber(run, trainings.dataset())\nscrubber",
     "show(z=latent.z)",
 ]
-LATENT, MIXTURE, INFERENCE, LAST = 1, 2, 3, 4
+LATENT, MIXTURE, INFERENCE, SCRUBBER, LAST = 1, 2, 3, 4, 5
 START, REPLY = 60, 30  # seconds that a server or a kernel, and anything else, may take
 
 # These folders keep the settings of whoever runs the test out.
@@ -66,6 +73,7 @@ def lab_server(folder):
     (folder / "files").mkdir()
     write(notebook, folder / "files" / "live.ipynb")
     places = {name: str(folder / name) for name in FOLDERS}
+    places["PYTHONPATH"] = str(Path(__file__).parent)  # for trainings.py
     news = folder / "JUPYTERLAB_SETTINGS_DIR" / NEWS
     news.parent.mkdir(parents=True)
     news.write_text(json.dumps(NO_NEWS), "utf-8")
@@ -141,7 +149,7 @@ class Lab:
 
     def run_all(self):
         self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells').then(String)")
-        for index in (LATENT, MIXTURE, INFERENCE):
+        for index in (LATENT, MIXTURE, INFERENCE, SCRUBBER):
             self.explorer(index)
 
     def run(self, index) -> list[dict]:
@@ -170,9 +178,9 @@ class Lab:
         self.page.wait_for_function(PAINTED, arg=[cell.element_handle(), count])
         return cell.locator(".vx-explorer") if count == 1 else cell
 
-    def shows(self, explorer, pixels, name="decoded"):
+    def shows(self, explorer, pixels, picture="[data-image=decoded]"):
         """Waits until a picture of the explorer is this one."""
-        canvas = explorer.locator(f"[data-image={name}]").element_handle()
+        canvas = explorer.locator(picture).element_handle()
         self.page.wait_for_function(SHOWS, arg=[canvas, pixels])
 
     def selection(self):
@@ -242,6 +250,13 @@ def test_the_next_cell_has_the_image_and_what_was_inferred_from_it(lab):
     assert told == pytest.approx(lab.python(t=f"float({terms}.reconstruction[0])")["t"], abs=0.01)
 
 
+def test_the_next_cell_has_the_epoch(lab):
+    explorer = lab.explorer(SCRUBBER)
+    lab.python("scrubber.epoch = 1")
+    slider(explorer, "epoch").press("ArrowRight")
+    lab.eventually(2, epoch="scrubber.epoch")
+
+
 # --- from Python to the page
 
 
@@ -282,7 +297,15 @@ def test_what_python_sets_last_stays(lab):
 def test_python_puts_an_image_on_the_pad(lab):
     explorer = lab.explorer(INFERENCE)
     told = lab.python("inference.x = gmvae.model.sample(1, seed=5)[0]", x="inference.x.ravel()")
-    lab.shows(explorer, told["x"], "x")
+    lab.shows(explorer, told["x"], "[data-image=x]")
+
+
+def test_python_chooses_the_epoch(lab):
+    explorer = lab.explorer(SCRUBBER)
+    for epoch in (3, 1):
+        told = lab.python(f"scrubber.epoch = {epoch}", pixels=f"samples({epoch}, 1)")
+        lab.shows(explorer, told["pixels"], "[data-image=samples][data-k='1']")
+        assert slider(explorer, "epoch").get_attribute("aria-valuetext") == str(epoch)
 
 
 # --- beside each other, and beside JupyterLab

@@ -126,11 +126,17 @@ def test_strokes_cover_once_and_undo_nothing_else(tmp_path):
     told.line = drawing.paint(null, [stroke(1, [5, 14], [23, 14])], size);
     told.dark = drawing.paint(image, [stroke(0, [14, 14])], size);
     told.outside = drawing.paint(null, [stroke(1, [-3, -3], [40, 60])], size);
+    const growing = stroke(1, [5, 14]);
+    drawing.paint(null, [growing], size);
+    growing.points.push([14, 14], [23, 14]);
+    told.grown = drawing.paint(null, [growing], size);
+    told.whole = drawing.paint(null, [stroke(1, [5, 14], [14, 14], [23, 14])], size);
     """
     image = np.random.default_rng(0).random((28, 28))
     told = {k: np.array(v) for k, v in node(script, tmp_path, image=image).items()}
     np.testing.assert_allclose(told["plain"].reshape(28, 28), image, atol=1e-6)
     assert np.array_equal(told["dot"], told["twice"])
+    assert np.array_equal(told["grown"], told["whole"])
     dot, line = (told[name].reshape(140, 140) for name in ("dot", "line"))
     assert dot.sum() / FINE**2 == pytest.approx(math.pi * 1.25**2, rel=0.03)  # the brush's disc
     assert line.sum() / FINE**2 == pytest.approx(18 * 2.5 + math.pi * 1.25**2, rel=0.01)

@@ -1,4 +1,4 @@
-// Ink on a pad, and what was done to handwriting to make MNIST. Pure functions on row-major images.
+// Ink on a pad, and what was done to handwriting to make MNIST. Images are row-major.
 
 /** Pad pixels per side of an image's pixel: strokes are drawn finer than the network sees them. */
 export const FINE = 5;
@@ -29,17 +29,25 @@ function overlaps(from, to) {
 
 /**
  * The picture on the pad, [h * FINE, w * FINE]: strokes over an image [h, w] (or null: black).
- * A stroke is {points: [[x, y], ...] in image pixels, ink: grey level}.
+ * A stroke is {points: [[x, y], ...] in image pixels, ink: grey level}; points may be added to it.
  */
 export function paint(base, strokes, [h, w]) {
   const size = [h * FINE, w * FINE];
   const picture = base ? resize(base, [h, w], size) : new Float32Array(size[0] * size[1]);
-  for (const { points, ink } of strokes) {
-    const cover = new Float32Array(picture.length);
-    points.forEach((to, i) => brush(cover, size, points[Math.max(0, i - 1)], to));
-    cover.forEach((a, i) => { if (a) picture[i] += a * (ink - picture[i]); });
-  }
+  for (const stroke of strokes)
+    coverOf(stroke, size).forEach((a, i) => { if (a) picture[i] += a * (stroke.ink - picture[i]); });
   return picture;
+}
+
+const covers = new WeakMap(); // by stroke: {cover, count} of the points that it had
+
+/** How much of each pixel a stroke covers, [height * width]; only new points cost time. */
+function coverOf(stroke, size) {
+  const { cover, count } = covers.get(stroke) ?? { cover: new Float32Array(size[0] * size[1]), count: 0 };
+  const { points } = stroke;
+  for (let i = count; i < points.length; i++) brush(cover, size, points[Math.max(0, i - 1)], points[i]);
+  covers.set(stroke, { cover, count: points.length });
+  return cover;
 }
 
 /** Covers the pixels near the line between two points; overlapping parts do not add up. */

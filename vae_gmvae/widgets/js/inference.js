@@ -19,14 +19,14 @@ async function render({ model, el }) {
   const view = build();
   const repaint = onFrame(refresh);
 
-  /** The model's input; of strokes also how it came about. */
+  /** What the pad shows and the model's input; of strokes also how it came about. */
   function prepare() {
-    if (!pad.strokes.length) return { x: pad.base ?? new Float32Array(H * W), made: null };
     const fine = paint(pad.base, pad.strokes, shape), size = [H * FINE, W * FINE];
+    if (!pad.strokes.length) return { fine, x: pad.base ?? new Float32Array(H * W), made: null };
     const plain = resize(fine, size, shape);
     const made = isDigits ? asMnist(fine, size, shape) : null;
     const chosen = made && model.get("prepare") ? made.centred : plain;
-    return { x: chosen.map((level) => Math.round(255 * level) / 255), plain, made }; // as files keep it
+    return { fine, x: chosen.map((level) => Math.round(255 * level) / 255), plain, made }; // as files keep it
   }
 
   /** The noise of the chosen sample; none at the means. */
@@ -48,9 +48,9 @@ async function render({ model, el }) {
     view.root.dataset.ready = "1";
   }
 
-  function show({ plain, made }) {
+  function show({ fine, plain, made }) {
     const { q, z, w, y_prob, x_mean, terms, excess } = found;
-    view.pad.draw(paint(pad.base, pad.strokes, shape));
+    view.pad.draw(fine);
     view.undo.disabled = !past.length;
     view.hint.hidden = Boolean(pad.base || pad.strokes.length);
     view.x.draw(x);
