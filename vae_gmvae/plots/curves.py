@@ -40,7 +40,7 @@ def training_curves(history, title=None):
         ValueError: no epochs, no ELBO, or lists of different lengths.
     """
     terms = _terms_in(history)
-    head, foot, left, right, between = 0.32, 0.46, 0.66, 0.78, 0.6
+    head, foot, left, right, between = 0.32, 0.46, 0.74, 0.78, 0.6
     tall, low = 1.75, 1.3
     whole = WIDTH - left - right
     half = (whole - right - between) / 2
@@ -54,7 +54,7 @@ def training_curves(history, title=None):
         axes = place(figure, x, bottom, *size, gid=f"panel:{term}")
         _draw_term(axes, history, term, height=size[1])
         axes.set_ylabel("" if column else UNIT, **font(9, GREY))
-        axes.yaxis.set_label_coords(-0.48 / size[0], 0.5)
+        axes.yaxis.set_label_coords(-0.58 / size[0], 0.5)
     return figure
 
 
