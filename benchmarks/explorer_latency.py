@@ -42,6 +42,16 @@ CASES = (
     "Inference:model4_bias:MNIST",
     "Inference:model5:MNIST",
 )
+# A frame is painted before the next task that follows its callbacks.
+WAIT = """
+const frame = () => new Promise((done) => requestAnimationFrame(done));
+const task = () => new Promise((done) => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = done;
+  port2.postMessage(0);
+});
+const root = document.querySelector('.vx-explorer');
+"""
 # Half of the events wait for what the explorer paints in turn; those of a drag do not.
 MEASURE = """async ([events, label]) => {
   const slider = [...document.querySelectorAll('input[type=range]')]
@@ -53,14 +63,7 @@ MEASURE = """async ([events, label]) => {
   };
   const choose = (i) => examples[(i + 1) % examples.length].click();
   const act = slider ? move : choose;
-  const root = document.querySelector('.vx-explorer');
-  const frame = () => new Promise((done) => requestAnimationFrame(done));
   const later = (ms) => new Promise((done) => setTimeout(done, ms));
-  const task = () => new Promise((done) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = done;
-    port2.postMessage(0);
-  });
   const found = { work: [], painted: [], missed: 0 };
   for (let i = 0; i < events; i++) {
     await later((i % 2 ? 200 : 0) + 16 * Math.random());
@@ -81,22 +84,17 @@ MEASURE = """async ([events, label]) => {
 }"""
 # One event at a time: those that come before its frame belong to that frame.
 WATCH = """(type) => {
-  const root = document.querySelector('.vx-explorer');
   const found = window.found = { dragged: [], missed: 0 };
   let busy = false;
-  window.addEventListener(type, () => {
+  window.addEventListener(type, async () => {
     if (busy) return;
     busy = true;
     const start = performance.now(), before = Number(root.dataset.painted);
-    requestAnimationFrame(() => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        found.dragged.push(performance.now() - start);
-        if (Number(root.dataset.painted) <= before) found.missed += 1;
-        busy = false;
-      };
-      port2.postMessage(0);
-    });
+    await frame();
+    await task();
+    found.dragged.push(performance.now() - start);
+    if (Number(root.dataset.painted) <= before) found.missed += 1;
+    busy = false;
   }, true);
 }"""
 
@@ -129,6 +127,7 @@ def measure(browser, case: str, events: int = EVENTS) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         path = explorer_page.write_page(Path(folder) / "page.html", explorer)
         page = explorer_page.open_page(browser, path)
+        page.add_script_tag(content=WAIT)
         page.evaluate(MEASURE, [20, label])  # the engine compiles what runs often
         found = page.evaluate(MEASURE, [events, label])
         if label:

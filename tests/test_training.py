@@ -154,21 +154,6 @@ def test_another_seed_has_other_weights(tmp_path, whole):
         assert np.abs(ours[name] - theirs[name]).min() > 0
 
 
-def test_the_learning_rate_halves_again_and_again(tmp_path):
-    """Two epochs of one step each: the first is the same, the second goes as much less far."""
-    one_step = CONFIG.replace(epochs=2, batch_size=TRAIN)
-    plain = train(one_step, tmp_path / "plain")
-    halved = train(one_step.replace(learning_rate_halving=2), tmp_path / "halved")
-    assert "learning_rate" not in plain.history
-    np.testing.assert_allclose(halved.history["learning_rate"], [0.3, 0.3 * 0.5**0.5], rtol=1e-6)
-    trainings.assert_same_arrays(kept(halved.folder, 1), kept(plain.folder, 1))
-    name = "decoder_x|output|bias"
-    first, one, other = (kept(*at)[name] for at in (
-        (plain.folder, 1), (plain.folder, 2), (halved.folder, 2)
-    ))  # fmt: skip
-    np.testing.assert_allclose(other - first, (one - first) * 0.5**0.5, rtol=1e-3, atol=1e-6)
-
-
 # --- batches
 
 

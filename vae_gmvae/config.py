@@ -50,8 +50,6 @@ class Config:
         low=1, high=100_000)
     batch_size: int = _option(64, TRAINING, "images per training step", low=1, high=100_000)
     learning_rate: float = _option(1e-3, TRAINING, "step size of Adam", low=SMALLEST, high=10.0)
-    learning_rate_halving: int = _option(0, TRAINING,
-        "epochs in which the learning rate halves, again and again; 0 keeps it", low=0)
     patience: int = _option(30, TRAINING,
         "stop after this many epochs without a better validation ELBO; 0 never stops", low=0)
     seed: int = _option(0, TRAINING, "seed of split, initial weights, batches and noise",

@@ -158,7 +158,6 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         batches,
         callbacks.Warmup("kl_weight", config.kl_weight, config.kl_warmup),
         *_consistency_warmup(config),
-        *_learning_rate_decay(config),
         callbacks.FinitenessGuard(),
         callbacks.History(leg.history),
         stopping,
@@ -184,15 +183,6 @@ def _consistency_warmup(config) -> list:
     if not config.consistency:
         return []
     return [callbacks.Warmup("consistency", config.consistency, config.consistency_warmup)]
-
-
-def _learning_rate_decay(config) -> list:
-    """The epoch alone decides the rate, so that a resumed run has the same."""
-    if not config.learning_rate_halving:
-        return []
-    halving = config.learning_rate_halving
-    rate = config.learning_rate
-    return [keras.callbacks.LearningRateScheduler(lambda epoch: rate * 0.5 ** (epoch / halving))]
 
 
 def _create(config, data, folder: Path, log_dir, say):
