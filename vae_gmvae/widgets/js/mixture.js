@@ -117,7 +117,7 @@ function pictureOf({ about }, scale, label, name) {
 function decodedImage(view) {
   const image = pictureOf(view, 6, "decoded z, the mean of p(x|z)", "decoded");
   view.listeners.push(() => image.draw(view.decode(view.z)));
-  return panel("The mean of p(x|z)", image.el);
+  return panel("Mean of p(x|z)", image.el);
 }
 
 /** The clusters' means and samples of the chosen one: painted in turn, after what answers first. */
@@ -249,7 +249,7 @@ function zPlane(view) {
   return panel(`p(z|${view.w.length ? "w,y" : "y"}) of every cluster y`, map.el,
     note("Drag to move z; press a number to choose its cluster. Ellipses: two standard deviations; ",
       "dots: the samples", codes.length > 0 && ", grey: codes of test images",
-      share < 1 && `. The principal components show ${number(100 * share, 0)} % of the prior’s variance`, "."));
+      share < 1 && `. The principal components show ${number(100 * share, 0)}\u00a0% of the prior’s variance`, "."));
 }
 
 const noise = (view) => h("div", { class: "vx-later" },
