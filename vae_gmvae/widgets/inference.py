@@ -21,19 +21,19 @@ class InferenceExplorer(Explorer):
     """A pad to draw on, or test images to choose; the encoder runs at every stroke.
 
     Shown are q(z|x) and q(w|x), p(y|w,z), the reconstruction and the terms of the image's ELBO in
-    nats, all at one sample of the noise. Python reads and sets what the reader sees:
-
-    x [H, W, C]: the model's input in [0, 1], after the preparation.
-    sample: which sample of the noise, from 1; 0 puts the latents at their means (eps = 0).
-    bayes: p(y|w,z) by Bayes' rule instead of the network.
-    prepare: whether strokes are prepared as MNIST's were; None where the model's images are others.
-    results: what the page shows, by name: terms, z_mean, z_logvar, y_prob, ...; empty until then.
+    nats, all at one sample of the noise.
 
     Args:
         run: the trained model.
         data: a Dataset whose test images are the examples; None takes samples of the model.
         seed: of the noise.
-
+    Attributes:
+        x: the model's input in [0, 1], after the preparation, [H, W, C]; set it, or read it.
+        sample: which sample of the noise, from 1; 0 puts the latents at their means (eps = 0).
+        bayes: p(y|w,z) by Bayes' rule instead of the network.
+        prepare: whether strokes are prepared as MNIST's were; None where the images are others.
+        results: what the page shows, by name: terms, z_mean, z_logvar, y_prob, ...; empty until
+            then.
     Raises:
         ValueError: images of another shape than the model's.
     """

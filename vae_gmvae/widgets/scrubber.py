@@ -34,13 +34,12 @@ class TrainingScrubber(Explorer):
     noise; the codes of test images; the share of the test images in each cluster; the terms of
     the ELBO so far. No network runs in the page.
 
-    epoch: the epoch that is shown, one of `epochs`; set it, or read what the reader chose.
-
     Args:
         run: a Run that has a folder, or the path of that folder.
         data: Dataset whose first test images are encoded.
         seed: of the noise behind the samples.
-
+    Attributes:
+        epoch: the epoch that is shown, one of `epochs`; set it, or read what the reader chose.
     Raises:
         ValueError: fewer than two kept weights, or images of another shape than the model's.
         FileNotFoundError: no run there.
