@@ -43,7 +43,7 @@ from vae_gmvae.models import build_model
 
 def uncompiled(config, image_shape):  # XLA makes other normal numbers of the same seed
     model = trainings.compile_anew(config, image_shape)
-    model.jit_compile = sys.argv[3] == "jax"
+    model.jit_compile, model.train_function = sys.argv[3] == "jax", None
     return model
 
 training.compiled_model = uncompiled

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 import toys
 
+from vae_gmvae import training
 from vae_gmvae.config import MODEL_NAMES
 
 RATE = 0.01
@@ -54,6 +55,26 @@ def test_fit_equals_the_loop_written_by_hand(model_name, options):
     for mine, theirs in zip(model.weights, hand.weights):
         if "steps_seen" not in mine.path:  # the loop does not count
             np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5, err_msg=mine.path)
+
+
+@pytest.mark.parametrize(
+    "model_name, num", [("model1", 13), ("model4_bias", 12)], ids=["a smaller last batch", "even"]
+)
+def test_steps_fused_into_one_loop_are_those_that_keras_takes(model_name, num):
+    x, found = toys.images(num), []
+    for fused in (True, False):
+        model = training.compiled_model(toys.tiny(model_name, x_var="auto"), toys.SHAPE)
+        assert model.train_function, "dense models are fused"
+        if not fused:
+            model.train_function = None  # Keras makes its own
+        logs = model.fit(x, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+        found.append([logs, [np.asarray(v) for v in model.variables + model.optimizer.variables]])
+    (ours, mine), (theirs, keras_s) = found
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5)
+    for one, other in zip(mine, keras_s, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_predict_returns_the_named_terms_of_every_image():

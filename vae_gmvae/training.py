@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -105,16 +106,55 @@ def compiled_model(config: Config, image_shape) -> keras.Model:
     XLA fuses the dense models; its convolutions are slower than TensorFlow's own. A step that
     TensorFlow divides among devices can neither be fused nor run inside a loop of steps.
     """
+    tensorflow = keras.backend.backend() == "tensorflow"
     model = build_model(config, image_shape)
     whole = devices.parts() == 1
     fused = whole and not config.is_convolutional
     model.compile(
         optimizer=keras.optimizers.Adam(config.learning_rate),
-        jit_compile=fused or keras.backend.backend() == "jax",
+        jit_compile=fused or not tensorflow,
         steps_per_execution=STEPS_PER_EXECUTION if whole else 1,
     )
     model.optimizer.build(model.trainable_variables)  # in `fit` it would cost a second compilation
+    if fused and tensorflow:
+        model.train_function = _fused_steps(model)
     return model
+
+
+def _fused_steps(model):
+    """What `fit` calls for each execution: its steps as one loop inside XLA.
+
+    Keras runs the loop outside and hands XLA every weight and moment anew at each step, which for
+    small networks takes longer than the arithmetic.
+    """
+
+    @tf.function(jit_compile=True)
+    def run(batches, num):
+        def step(i):
+            model.train_step(keras.tree.map_structure(lambda part: part[i], batches))
+            return i + 1
+
+        tf.while_loop(lambda i: i < num, step, [0])
+        return model.get_metrics_result()
+
+    def train_function(iterator):
+        logs = None
+        batches = itertools.islice(iterator, model.steps_per_execution)
+        for _, alike in itertools.groupby(batches, key=_shapes):  # a last batch may be smaller
+            alike = list(alike)
+            num = len(alike)
+            alike += alike[:1] * (model.steps_per_execution - num)  # one length, one compilation
+            stacked = keras.tree.map_structure(lambda *parts: tf.stack(parts), *alike)
+            logs = run(stacked, tf.constant(num))
+        if logs is None:
+            raise StopIteration
+        return logs
+
+    return train_function
+
+
+def _shapes(batch):
+    return [part.shape for part in keras.tree.flatten(batch)]
 
 
 class ShuffledBatches(keras.callbacks.Callback):
@@ -140,12 +180,22 @@ class ShuffledBatches(keras.callbacks.Callback):
     def dataset(self) -> tf.data.Dataset:
         images = tf.constant(self.x)
         rows = tf.TensorSpec((self.batch_size,), tf.int64)
-        return (
+        return _untuned(
             tf.data.Dataset.from_generator(lambda: iter(self.order()), output_signature=rows)
             .apply(tf.data.experimental.assert_cardinality(self.steps))
             .map(lambda batch: tf.gather(images, batch))
             .prefetch(2)
         )
+
+
+def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset without the thread that tunes its stages: there is nothing to tune.
+
+    That thread sleeps twice as long each time, up to a minute, and `fit` would wait for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _fit(config, model, leg, batches, data, folder, log_dir, progress):
@@ -166,7 +216,7 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         bar,
     ]
     valid = data.valid.x[: devices.even(len(data.valid))]
-    valid = tf.data.Dataset.from_tensor_slices(valid).batch(VALIDATION_BATCH)
+    valid = _untuned(tf.data.Dataset.from_tensor_slices(valid).batch(VALIDATION_BATCH))
     with contextlib.closing(bar):
         model.fit(
             batches.dataset(),
