@@ -179,13 +179,22 @@ class ShuffledBatches(keras.callbacks.Callback):
 
     def dataset(self) -> tf.data.Dataset:
         images = tf.constant(self.x)
-        rows = tf.TensorSpec((self.batch_size,), tf.int64)
         return _untuned(
-            tf.data.Dataset.from_generator(lambda: iter(self.order()), output_signature=rows)
+            tf.data.Dataset.range(1)
+            .flat_map(lambda _: tf.data.Dataset.from_tensor_slices(self._order()))
             .apply(tf.data.experimental.assert_cardinality(self.steps))
             .map(lambda batch: tf.gather(images, batch))
             .prefetch(2)
         )
+
+    def _order(self):
+        """`order` as TensorFlow's; `Dataset.from_generator` would slow the whole process down.
+
+        It makes malloc return every larger block to the system at once, and XLA asks for such
+        blocks at each step.
+        """
+        order = tf.numpy_function(self.order, [], tf.int64)
+        return tf.ensure_shape(order, (self.steps, self.batch_size))
 
 
 def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
