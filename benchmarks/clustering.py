@@ -40,6 +40,7 @@ ABLATIONS = {  # what each of the two options does
     "marginal": ELBO | MARGINAL,
     "recipe": ELBO | MARGINAL | CONSISTENT,
 }
+WIDE = dict(z_dim=20, hidden_dim=256, epochs=100, cooldown=20)
 STARTS, START_EPOCHS = 5, 10
 
 
@@ -58,6 +59,9 @@ def recipe(model_name: str = "model4_bias", **changes) -> Config:
 EXPERIMENTS = {
     **{f"ablation/{k}": Experiment(recipe(epochs=15, **v)) for k, v in ABLATIONS.items()},
     **{f"recipe/dense/{k}": Experiment(recipe(num_clusters=k), STARTS) for k in (10, 16, 30)},
+    **{
+        f"recipe/wide/{k}": Experiment(recipe(num_clusters=k, **WIDE), STARTS) for k in (10, 16, 30)
+    },
     **{f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k)) for k in (10, 16, 30)},
     **{f"thesis/{k}": Experiment(preset("thesis", k)) for k in ("model4_bias", "model5")},
 }
@@ -69,7 +73,9 @@ def trained(config: Config, data, folder: Path, epochs: int) -> runs.Run:
     if done >= epochs:
         return runs.load_run(folder)
     there = (folder / "config.json").exists()
-    return train(config.replace(epochs=epochs - done), data, folder, restore=there)
+    cooldown = config.cooldown if epochs == config.epochs else 0
+    config = config.replace(epochs=epochs - done, cooldown=cooldown)
+    return train(config, data, folder, restore=there)
 
 
 def scores_of_starts(starts: list[Config], data, folder: Path) -> dict[str, dict]:

@@ -6,6 +6,7 @@ import re
 import types
 from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 import toys
@@ -87,6 +88,27 @@ def test_kl_weight_rises_linearly_from_zero(weight, epochs, expected):
     for epoch, value in enumerate(expected):
         warmup.on_epoch_begin(epoch)
         assert float(model.kl_weight) == value
+
+
+# --- cooldown
+
+
+@pytest.mark.parametrize(
+    "epochs, expected",
+    [
+        (0, [0.5, 0.5, 0.5, 0.5, 0.5]),
+        (1, [0.5, 0.5, 0.5, 0.5, 0.25]),
+        (4, [0.5, 0.4, 0.3, 0.2, 0.1]),
+    ],
+)
+def test_learning_rate_falls_linearly_at_the_end(epochs, expected):
+    model = toys.shared("model1")
+    model.optimizer = keras.optimizers.Adam(0.1)
+    cooldown = callbacks.Cooldown(0.5, epochs, target_epochs=5)
+    cooldown.set_model(model)
+    for epoch, value in enumerate(expected):
+        cooldown.on_epoch_begin(epoch)
+        assert float(model.optimizer.learning_rate) == pytest.approx(value)
 
 
 # --- the loss must be finite

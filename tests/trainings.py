@@ -59,7 +59,7 @@ def orders(parts, epochs):
 # --- one compilation for many trainings
 
 NOT_COMPILED = dict(epochs=1, patience=0, save_step=1, seed=0, learning_rate=1.0, kl_weight=1.0)
-NOT_COMPILED |= dict(kl_warmup=0, extra_name="", subset=0, batch_size=1)
+NOT_COMPILED |= dict(kl_warmup=0, cooldown=0, extra_name="", subset=0, batch_size=1)
 compile_anew = training.compiled_model
 compiled = {}
 

@@ -133,6 +133,21 @@ class Warmup(keras.callbacks.Callback):
         getattr(self.model, self.name).assign(self.weight * share)
 
 
+class Cooldown(keras.callbacks.Callback):
+    """Lets the learning rate fall linearly over the last `epochs` epochs before `target_epochs`.
+
+    The fall ends one step above 0: the last epoch has rate / (epochs + 1).
+    """
+
+    def __init__(self, rate: float, epochs: int, target_epochs: int):
+        super().__init__()
+        self.rate, self.epochs, self.target_epochs = rate, epochs, target_epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        share = min(1.0, (self.target_epochs - epoch) / (self.epochs + 1))
+        self.model.optimizer.learning_rate.assign(self.rate * share)
+
+
 class Progress(keras.callbacks.Callback):
     """One bar for the whole run: epoch, terms in nats, time left."""
 

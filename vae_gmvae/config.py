@@ -50,6 +50,8 @@ class Config:
         low=1, high=100_000)
     batch_size: int = _option(64, TRAINING, "images per training step", low=1, high=100_000)
     learning_rate: float = _option(1e-3, TRAINING, "step size of Adam", low=SMALLEST, high=10.0)
+    cooldown: int = _option(0, TRAINING,
+        "last epochs, in which learning_rate falls linearly almost to 0", low=0)
     patience: int = _option(30, TRAINING,
         "stop after this many epochs without a better validation ELBO; 0 never stops", low=0)
     seed: int = _option(0, TRAINING, "seed of split, initial weights, batches and noise",

@@ -21,7 +21,7 @@ from vae_gmvae import storage
 from vae_gmvae.config import Config
 
 STATES_KEPT = 2
-FREE_TO_CHANGE = ("epochs", "patience", "save_step")  # when a run is continued
+FREE_TO_CHANGE = ("epochs", "cooldown", "patience", "save_step")  # when a run is continued
 
 
 @dataclass

@@ -217,6 +217,7 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         batches,
         callbacks.Warmup("kl_weight", config.kl_weight, config.kl_warmup),
         *_consistency_warmup(config),
+        callbacks.Cooldown(config.learning_rate, config.cooldown, leg.target_epochs),
         callbacks.FinitenessGuard(),
         callbacks.History(leg.history),
         stopping,
