@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -326,6 +327,28 @@ def test_exercises_are_listed_with_their_solutions():
     pages = appendix.solved(registry)
     assert [answer and answer["label"] for _, answer in pages["one"]] == ["s"]
     assert pages["two"] == [({"label": "ex-b"}, None)]
+
+
+@pytest.mark.parametrize(
+    "text, together",
+    [
+        ("for (|x|), that", ["(x),"]),
+        ("|a|, |b| and |c|.", ["a,", "c."]),
+        ("|K|-means with |z|", ["K-"]),
+        ("from |a| to |b|,|c|", ["b,"]),
+    ],
+)
+def test_formulas_stay_with_their_punctuation(text, together):
+    import typography
+    from docutils import frontend, nodes, utils
+
+    document = utils.new_document("page", frontend.get_default_settings())
+    kinds = itertools.cycle((nodes.Text, lambda formula: nodes.math("", formula)))
+    document += nodes.paragraph("", "", *(kind(part) for kind, part in zip(kinds, text.split("|"))))
+    typography.Together(document).run()
+    assert document.astext() == text.replace("|", "")
+    assert [found.astext() for found in document.findall(nodes.inline)] == together
+    assert len(list(document.findall(nodes.math))) == text.count("|") // 2
 
 
 @pytest.mark.parametrize("title", ["Exercise Half", "Exercise (Half)", "ExerciseHalf"])

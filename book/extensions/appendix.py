@@ -83,7 +83,8 @@ def _item(app, here, page, exercise, solution):
     if solution is None:
         LOGGER.warning("exercise %s has no solution", label, location=page)
     else:
-        text += [nodes.Text(", "), link(app, here, page, solution["label"], "solution")]
+        answer = link(app, here, page, solution["label"], "solution")
+        text += [nodes.Text(" ("), answer, nodes.Text(")")]
     return nodes.list_item("", text)
 
 
