@@ -119,6 +119,7 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         seed=seed,
     )
     responsibilities = evaluation.responsibilities(run.model, data.test.x)
+    digits = evaluation.clustering_scores(responsibilities, data.test.labels).counts  # [K, 10]
     return {
         "experiment": name,
         "seed": seed,
@@ -126,9 +127,7 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         "versions": storage.read_json(folder / "config.json", "versions")["versions"],
         "epochs": run.epochs_done,
         "seconds": round(sum(run.history["seconds"])),
-        "cluster_sizes": np.bincount(
-            responsibilities.argmax(axis=1), minlength=config.num_clusters
-        ).tolist(),
+        "digits": digits.tolist(),
         **({"starts": found} if found else {}),
         "metrics": metrics,
     }

@@ -22,8 +22,8 @@ NUM_SAMPLES = 200
 
 BINARY = dict(dataset_name="MNIST", binarise="sampled", likelihood="bernoulli", patience=40)
 NETWORKS = dict(z_dim=40, hidden_dim=500, num_layers=3)
-STEPS = dict(batch_size=100, learning_rate=5e-4, kl_warmup=20)
-VAE = Config(model_name="model1", epochs=250, **BINARY, **NETWORKS, **STEPS)
+STEPS = dict(batch_size=100, learning_rate=5e-4, kl_warmup=20, cooldown=50)
+VAE = Config(model_name="model1", epochs=150, **BINARY, **NETWORKS, **STEPS)
 GMVAE = VAE.replace(model_name="model4_bias", w_dim=10, y_posterior="bayes")
 # The clustering options of the reference preset on top of the same networks: what they cost.
 CLUSTERING = dict(y_posterior="network", y_information_weight=0.0, y_marginal_weight=10.0)

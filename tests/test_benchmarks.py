@@ -135,7 +135,11 @@ def test_every_line_is_a_run_of_its_experiment(clustering):
             information = {int(one): line["starts"][one]["information"] for one in line["starts"]}
             assert list(information) == list(seeds)
             assert information[line["config"]["seed"]] == max(information.values())
-        assert sum(line["cluster_sizes"]) == line["metrics"]["images"] == 10_000
+        digits = np.array(line["digits"])
+        assert digits.shape == (config.num_clusters, 10)
+        assert digits.sum() == line["metrics"]["images"] == 10_000
+        majority = digits.max(axis=1).sum() / digits.sum()
+        assert majority == pytest.approx(line["metrics"]["accuracy_majority"], abs=1e-12)
 
 
 def test_the_start_with_the_most_information_goes_on(clustering, monkeypatch, tmp_path):
