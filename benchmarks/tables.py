@@ -73,7 +73,7 @@ def _row(pair: str, found: dict) -> str:
         f"{metrics['log_p_x']:.1f} ± {metrics['log_p_x_standard_error']:.1f}",
         "" if accuracy is None else f"{100 * accuracy:.1f} %" + ("" if by_prior else " (k-means)"),
         f"{in_use} of {out_of}" if by_prior else "",
-        f"{found['seconds'] / 60:.0f}",
+        f"{found['seconds'] / 60:.1f}",
         f"{found['last_tenth_gain']:.1f}",
     ]
     return "| " + " | ".join(map(str, cells)) + " |"
