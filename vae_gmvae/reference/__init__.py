@@ -62,7 +62,7 @@ def _lines(path: Path) -> list[dict]:
 
 
 def store(run: runs.Run) -> Path:
-    """Puts a run's configuration, history and rounded weights into its place in the package.
+    """Puts a run's configuration and its rounded history and weights into its place here.
 
     Its metrics are left to whoever evaluates what was stored.
     """
@@ -70,10 +70,18 @@ def store(run: runs.Run) -> Path:
     folder.mkdir(exist_ok=True)
     weights = runs.get_weights(run.model)
     storage.save_arrays(folder / "weights.npz", {k: _rounded(v) for k, v in weights.items()})
-    for name in ("config.json", "history.csv"):
-        shutil.copyfile(run.folder / name, folder / name)
+    storage.write_history(folder / "history.csv", _shortened(run.history))
+    shutil.copyfile(run.folder / "config.json", folder / "config.json")
     (folder / "metrics.json").unlink(missing_ok=True)
     return folder
+
+
+def _shortened(history: dict[str, list]) -> dict[str, list]:
+    """Every number with the seven digits that a float32 holds."""
+    return {
+        name: [float(f"{v:.7g}") if isinstance(v, float) else v for v in column]
+        for name, column in history.items()
+    }
 
 
 def _rounded(array: np.ndarray) -> np.ndarray:
