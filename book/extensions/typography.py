@@ -30,12 +30,10 @@ class Together(SphinxPostTransform):
 
 def _cut(neighbour: list, pattern) -> nodes.Text | None:
     """Takes the punctuation off a neighbouring text and returns it."""
-    if not neighbour or not isinstance(neighbour[0], nodes.Text):
-        return None
-    found = pattern.search(neighbour[0])
+    text = neighbour[0] if neighbour else None
+    found = pattern.search(text) if isinstance(text, nodes.Text) else None
     if not found:
         return None
-    text = neighbour[0]
     text.parent.replace(text, nodes.Text(text[: found.start()] + text[found.end() :]))
     return nodes.Text(found.group())
 
