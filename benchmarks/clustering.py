@@ -42,6 +42,7 @@ ABLATIONS = {  # what each of the two options does
 }
 WIDE = dict(z_dim=20, hidden_dim=256, epochs=100, cooldown=20)
 STARTS, START_EPOCHS = 5, 10
+PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 
 class Experiment(NamedTuple):
@@ -99,7 +100,10 @@ def scores_of(run, data) -> dict[str, float]:
 
 
 def result(name: str, seed: int, data, checkpoints: Path) -> dict:
-    """The line of one experiment and seed; what is trained already is not trained again."""
+    """The line of one experiment and seed; what is trained already is not trained again.
+
+    What a pictured experiment draws from its clusters goes into a file of its own.
+    """
     config, starts = EXPERIMENTS[name]
     folder = checkpoints / name.replace("/", "-") / f"seed-{seed}"
     found = {}
@@ -111,6 +115,9 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         config = config.replace(seed=int(max(found, key=lambda one: found[one]["information"])))
         folder = folder / f"start-{config.seed}"
     run = trained(config, data, folder, config.epochs)
+    if name.startswith(PICTURED):
+        images = [run.model.sample(PICTURES, seed=seed, k=k) for k in range(config.num_clusters)]
+        reference.add_clustering_samples(f"{name}/{seed}", images)
     metrics = evaluation.evaluate(
         run.model,
         data.test,

@@ -157,6 +157,32 @@ def test_the_start_with_the_most_information_goes_on(clustering, monkeypatch, tm
     assert clustering.result(name, 4, data, tmp_path) == line
 
 
+def test_a_pictured_run_leaves_samples_of_every_cluster(clustering, monkeypatch, tmp_path):
+    config = trainings.config("model4_bias", epochs=1)
+    monkeypatch.setitem(clustering.EXPERIMENTS, "thesis/model4_bias", clustering.Experiment(config))
+    monkeypatch.setattr(reference, "SAMPLES", tmp_path / "samples.npz")
+    for seed in (3, 4):
+        clustering.result("thesis/model4_bias", seed, trainings.dataset(), tmp_path)
+    kept = reference.clustering_samples()
+    assert list(kept) == ["thesis/model4_bias/3", "thesis/model4_bias/4"]
+    run = clustering.runs.load_run(tmp_path / "thesis-model4_bias" / "seed-3")
+    drawn = np.stack(
+        [run.model.sample(clustering.PICTURES, seed=3, k=k) for k in range(config.num_clusters)]
+    )
+    np.testing.assert_allclose(kept["thesis/model4_bias/3"], drawn, atol=0.5 / 255 + 1e-6)
+    assert np.abs(kept["thesis/model4_bias/4"] - drawn).max() > 0.01
+
+
+def test_every_pictured_line_has_its_samples(clustering):
+    lines = reference.clustering_results()
+    pictured = [line for line in lines if line["experiment"].startswith(clustering.PICTURED)]
+    kept = reference.clustering_samples()
+    assert {f"{line['experiment']}/{line['seed']}" for line in pictured} == set(kept)
+    for drawn in kept.values():
+        assert drawn.shape == (10, clustering.PICTURES, 28, 28, 1)
+        assert 0 <= drawn.min() < images.max() <= 1
+
+
 def test_lines_stand_in_the_order_of_experiments_and_seeds(clustering, monkeypatch, tmp_path):
     path = tmp_path / "clustering.jsonl"
     monkeypatch.setattr(clustering.reference, "CLUSTERING", path)

@@ -48,9 +48,10 @@ def drop_partials(folder: Path):
         partial.unlink()
 
 
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]):
+def save_arrays(path: Path, arrays: dict[str, np.ndarray], compress=False):
+    save = np.savez_compressed if compress else np.savez
     with atomic(path) as file:
-        np.savez(file, **{name.replace("/", "|"): array for name, array in arrays.items()})
+        save(file, **{name.replace("/", "|"): array for name, array in arrays.items()})
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@
                       metrics.json   of these rounded weights, on the test images
 
 `make reference` trains them anew. clustering.jsonl and densities.jsonl hold what the scripts of
-these names in benchmarks/ found.
+these names in benchmarks/ found, clustering_samples.npz some pictures of it.
 """
 
 import json
@@ -20,6 +20,7 @@ from vae_gmvae.config import MODEL_NAMES
 
 HERE = Path(__file__).parent
 CLUSTERING = HERE / "clustering.jsonl"
+SAMPLES = HERE / "clustering_samples.npz"
 DENSITIES = HERE / "densities.jsonl"
 DATASETS = ("MNIST", "FREY")
 PAIRS = tuple((model, dataset) for dataset in DATASETS for model in MODEL_NAMES)
@@ -51,6 +52,22 @@ def clustering_results() -> list[dict]:
     return _lines(CLUSTERING)
 
 
+def clustering_samples() -> dict[str, np.ndarray]:
+    """Images that some of these runs drew from each of their clusters, in [0, 1].
+
+    By "<experiment>/<seed>": [K, n, H, W, 1].
+    """
+    arrays = storage.load_arrays(SAMPLES) if SAMPLES.exists() else {}
+    return {name: array.astype("float32") / 255 for name, array in arrays.items()}
+
+
+def add_clustering_samples(name: str, images):
+    """Puts images [K, n, H, W, 1] in [0, 1] of one run into the file, in 256 levels of grey."""
+    there = storage.load_arrays(SAMPLES) if SAMPLES.exists() else {}
+    levels = np.round(255 * np.asarray(images)).astype("uint8")
+    storage.save_arrays(SAMPLES, there | {name: levels}, compress=True)
+
+
 def density_results() -> list[dict]:
     """What benchmarks/densities.py found: experiment, seed, configuration, metrics of each run."""
     return _lines(DENSITIES)
@@ -69,7 +86,8 @@ def store(run: runs.Run) -> Path:
     folder = folder_of(run.config.model_name, run.config.dataset_name)
     folder.mkdir(exist_ok=True)
     weights = runs.get_weights(run.model)
-    storage.save_arrays(folder / "weights.npz", {k: _rounded(v) for k, v in weights.items()})
+    rounded = {k: _rounded(v) for k, v in weights.items()}
+    storage.save_arrays(folder / "weights.npz", rounded, compress=True)
     storage.write_history(folder / "history.csv", _shortened(run.history))
     shutil.copyfile(run.folder / "config.json", folder / "config.json")
     (folder / "metrics.json").unlink(missing_ok=True)
