@@ -180,7 +180,7 @@ def test_every_pictured_line_has_its_samples(clustering):
     assert {f"{line['experiment']}/{line['seed']}" for line in pictured} == set(kept)
     for drawn in kept.values():
         assert drawn.shape == (10, clustering.PICTURES, 28, 28, 1)
-        assert 0 <= drawn.min() < images.max() <= 1
+        assert 0 <= drawn.min() < drawn.max() <= 1
 
 
 def test_lines_stand_in_the_order_of_experiments_and_seeds(clustering, monkeypatch, tmp_path):
