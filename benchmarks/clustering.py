@@ -41,7 +41,6 @@ ABLATIONS = {  # what each of the two options does
     "recipe": ELBO | MARGINAL | CONSISTENT,
 }
 WIDE = dict(z_dim=20, hidden_dim=256, epochs=100, cooldown=20)
-ADVERSARIAL = WIDE | dict(adversarial_radius=1.5, adversarial_epochs=50, epochs=80)
 STARTS, START_EPOCHS = 5, 10
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
@@ -63,10 +62,6 @@ EXPERIMENTS = {
     **{f"recipe/dense/{k}": Experiment(recipe(num_clusters=k), STARTS) for k in (10, 16, 30)},
     **{
         f"recipe/wide/{k}": Experiment(recipe(num_clusters=k, **WIDE), STARTS) for k in (10, 16, 30)
-    },
-    **{
-        f"recipe/adversarial/{k}": Experiment(recipe(num_clusters=k, **ADVERSARIAL), 3)
-        for k in (10, 16, 30)
     },
     **{f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k)) for k in (10, 16, 30)},
     **{f"thesis/{k}": Experiment(preset("thesis", k)) for k in ("model4_bias", "model5")},

@@ -68,39 +68,3 @@ def test_every_image_moves_in_its_own_way_and_a_seed_decides_how():
     assert np.abs(first - other).max() > 0.1
     assert min(np.abs(first[i] - first[j]).max() for i in range(4) for j in range(i)) > 0.1
     assert 0 <= first.min() and first.max() <= 1 + 1e-6
-
-
-def attacked(radius=0.7, seed=0):
-    """Images, the attacked ones, and the symmetric matrix of a quadratic divergence."""
-    x, random = images((40, 5, 4, 1)), np.random.default_rng(3)
-    matrix = random.normal(size=(20, 20))
-    matrix = (matrix @ np.diag(2.0 ** -np.arange(20)) @ matrix.T).astype("float32")
-
-    def divergence(other):
-        change = keras.ops.reshape(other - x, (-1, 20))
-        return keras.ops.sum(keras.ops.matmul(change, matrix) * change, axis=1)
-
-    seed = keras.random.SeedGenerator(seed)
-    worst = augmentation.attack(keras.ops.convert_to_tensor(x), divergence, radius, seed)
-    return x, np.asarray(worst), matrix
-
-
-def test_an_attack_is_as_long_as_it_was_told():
-    x, worst, _ = attacked(radius=0.7)
-    np.testing.assert_allclose(np.linalg.norm((worst - x).reshape(40, -1), axis=1), 0.7, rtol=1e-4)
-
-
-def test_an_attack_is_one_step_of_the_power_method():
-    """Of a quadratic form x'Ax it goes from a direction u to A u, which hurts more."""
-    x, worst, matrix = attacked(radius=1.0, seed=7)
-    change = (worst - x).reshape(40, -1)
-    noise = augmentation._noise(x, keras.random.SeedGenerator(7))
-    start = unit(np.asarray(noise).reshape(40, -1))
-    np.testing.assert_allclose(change, unit(start @ matrix), atol=1e-3)
-    assert np.linalg.matrix_rank(start.reshape(40, 5, 4), tol=1e-5).max() == 2
-    hurt, by_chance = (np.einsum("bi,ij,bj->b", v, matrix, v) for v in (change, start))
-    assert np.all(hurt > by_chance) and hurt.mean() > 2 * by_chance.mean()
-
-
-def unit(v):
-    return v / np.linalg.norm(v, axis=1, keepdims=True)

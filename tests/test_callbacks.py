@@ -90,18 +90,6 @@ def test_kl_weight_rises_linearly_from_zero(weight, epochs, expected):
         assert float(model.kl_weight) == value
 
 
-@pytest.mark.parametrize(
-    "start, epochs, expected", [(1.5, 0, [1.5, 1.5, 1.5]), (1.5, 3, [1.5, 1.0, 0.5, 0.0, 0.0])]
-)
-def test_the_radius_of_attacks_falls_linearly_to_zero(start, epochs, expected):
-    model = toys.shared("model4_bias", consistency=1.0, adversarial_radius=start)
-    fade = callbacks.Fade("adversarial_radius", start, epochs)
-    fade.set_model(model)
-    for epoch, value in enumerate(expected):
-        fade.on_epoch_begin(epoch)
-        assert float(model.adversarial_radius) == pytest.approx(value)
-
-
 # --- cooldown
 
 

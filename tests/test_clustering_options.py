@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 import toys
-import trainings
 from scipy import special
 
-from vae_gmvae import augmentation
 from vae_gmvae import distributions as d
 from vae_gmvae.config import GMVAE_NAMES, Config
 
@@ -99,38 +97,6 @@ def test_consistency_is_the_mean_kl_times_its_weight(model_name, monkeypatch):
 
 
 @every_gmvae
-def test_an_attack_adds_the_divergence_from_what_upsets_most(model_name, monkeypatch):
-    """Without noise in the latents; what upsets most is itself compared with a random change."""
-    model = toys.scrambled(toys.shared(model_name, consistency=3.0, adversarial_radius=0.5))
-    for encoder in (model.encoder_z, model.encoder_w):
-        encoder.logvar.kernel.assign(np.zeros(encoder.logvar.kernel.shape))
-        encoder.logvar.bias.assign(np.full(encoder.logvar.bias.shape, -1e3))
-    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: images)
-    met = []
-    attack = augmentation.attack
-    monkeypatch.setattr(
-        augmentation, "attack", lambda *given: met.append(attack(*given)) or met[-1]
-    )
-    model(X, training=True)
-    (worst,) = map(np.asarray, met)
-    change = np.random.default_rng(0).normal(size=X.shape)
-    change *= 0.5 / np.linalg.norm(change.reshape(len(X), -1), axis=1).reshape(-1, 1, 1, 1)
-    r = [np.asarray(model.responsibilities(x), "float64") for x in (X, worst, X + change)]
-    hurt, by_chance = (3.0 * special.rel_entr(r[0], there).sum(axis=1).mean() for there in r[1:])
-    assert hurt > 5 * by_chance > 0
-    np.testing.assert_allclose(model.beyond_terms.losses, [hurt], rtol=1e-2, atol=1e-4)
-
-
-def test_training_lets_the_radius_fall(tmp_path):
-    options = dict(consistency=2.0, adversarial_radius=1.0, adversarial_epochs=4)
-    config = trainings.config("model4_bias", epochs=2, save_step=1, **options)
-    trainings.train(config, tmp_path)
-    kept = [trainings.arrays(tmp_path / f"weights-{n:06d}.npz") for n in (1, 2)]
-    name = next(name for name in kept[0] if name.endswith("adversarial_radius"))
-    assert [float(arrays[name]) for arrays in kept] == [1.0, 0.75]
-
-
-@every_gmvae
 def test_evaluation_neither_moves_images_nor_adds_to_the_loss(model_name):
     model = toys.shared(model_name, consistency=3.0, y_marginal_weight=4.0)
     state = model.movement_seed.state.numpy()
@@ -149,8 +115,6 @@ def test_evaluation_neither_moves_images_nor_adds_to_the_loss(model_name):
         (dict(y_information_weight=0.0, y_prior="reversed"), "forward"),
         (dict(y_marginal_weight=3.0, min_information=1.0), "min_information 0"),
         (dict(consistency=-1.0), "consistency is -1.0"),
-        (dict(adversarial_radius=1.5), "adversarial_radius is 1.5.*give consistency a weight"),
-        (dict(adversarial_radius=-1.0, consistency=1.0), "adversarial_radius is -1.0"),
         (dict(y_information_weight=-0.5), "y_information_weight is -0.5"),
     ],
 )

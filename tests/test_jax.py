@@ -22,7 +22,6 @@ pytestmark = pytest.mark.skipif(
 )
 ROOT = Path(__file__).parents[1]
 CLUSTERING = dict(y_information_weight=0.0, y_marginal_weight=10.0, consistency=5.0)
-CLUSTERING |= dict(adversarial_radius=1.0)
 
 IN_JAX = """
 import json, sys

@@ -25,7 +25,6 @@ OPTIONS = {
     "model5": {"dropout": 0.2, "x_var": "auto", "w_dim": 3},
 }
 OPTIONS["model5"] |= {"consistency": 2.0, "consistency_warmup": 20, "y_marginal_weight": 3.0}
-OPTIONS["model5"] |= {"adversarial_radius": 1.0, "adversarial_epochs": 20}
 
 
 def config(model_name):

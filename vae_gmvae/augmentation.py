@@ -1,7 +1,4 @@
-"""What changes an image and not its meaning, written in keras.ops.
-
-Small random movements, other hands writing the same digit; and the small change that hurts most.
-"""
+"""Small random movements of images, written in keras.ops: other hands writing the same digit."""
 
 import math
 
@@ -9,13 +6,11 @@ import keras
 from keras import ops
 
 from vae_gmvae import devices
-from vae_gmvae.gradients import gradient
 
 ROTATION = math.radians(12)  # each range is uniform around no movement
 LOG_SCALE = 0.1
 SHEAR = 0.3
 SHIFT = 2.5  # pixels
-PROBE = 0.5  # L2 length of the change at which the slope is taken
 
 
 def move(images, seed: keras.random.SeedGenerator):
@@ -55,33 +50,3 @@ def _sources(num: int, height: int, width: int, seed):
     rows = (cos * row - sin * column) * ops.exp(LOG_SCALE * up) + SHIFT * down
     columns = (sin * row + cos * column) * ops.exp(LOG_SCALE * along) + SHIFT * right
     return rows + (height - 1) / 2, columns + (width - 1) / 2
-
-
-def attack(images, divergence, radius, seed: keras.random.SeedGenerator):
-    """Each image changed by the L2 length `radius` so that `divergence` grows about the most.
-
-    Args:
-        images: [B, H, W, C].
-        divergence: function of such images -> [B], 0 and smallest at `images` themselves. Its
-            gradient there is 0; a little way off, in a random direction, it points along the
-            greatest curvature. Miyato et al. 2019, algorithm 1.
-    """
-    probe = PROBE * _unit(_noise(images, seed))
-    slope = gradient(lambda change: ops.sum(divergence(images + change)), probe)
-    return images + ops.stop_gradient(radius * _unit(slope))
-
-
-def _noise(images, seed):
-    """Two random rows times two random columns per image: independent pixels are slow to draw."""
-    _, height, width, _ = images.shape
-    draw = devices.own_rows(
-        lambda rows: keras.random.uniform((rows, 2, height + width), -1.0, 1.0, seed=seed),
-        ops.shape(images)[0],
-    )
-    return ops.einsum("bnh,bnw->bhw", draw[..., :height], draw[..., height:])[..., None]
-
-
-def _unit(changes):
-    """[B, H, W, C], each of L2 length 1."""
-    flat = ops.reshape(changes, (-1, math.prod(changes.shape[1:])))
-    return ops.reshape(ops.normalize(flat, axis=-1), (-1, *changes.shape[1:]))

@@ -133,23 +133,6 @@ class Warmup(keras.callbacks.Callback):
         getattr(self.model, self.name).assign(self.weight * share)
 
 
-class Fade(keras.callbacks.Callback):
-    """Lets a number in the model's loss fall linearly to 0 over the first `epochs` epochs.
-
-    Args:
-        name: the model's variable, "adversarial_radius".
-        start: its value in the first epoch, and for ever if `epochs` is 0.
-    """
-
-    def __init__(self, name: str, start: float, epochs: int):
-        super().__init__()
-        self.name, self.start, self.epochs = name, start, epochs
-
-    def on_epoch_begin(self, epoch, logs=None):
-        share = max(0.0, 1 - epoch / self.epochs) if self.epochs else 1.0
-        getattr(self.model, self.name).assign(self.start * share)
-
-
 class Cooldown(keras.callbacks.Callback):
     """Lets the learning rate fall linearly over the last `epochs` epochs before `target_epochs`.
 

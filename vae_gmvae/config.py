@@ -112,11 +112,6 @@ class Config:
         low=0.0, high=1e6)
     consistency_warmup: int = _option(0, OBJECTIVE,
         "epochs over which that weight rises from 0", low=0)
-    adversarial_radius: float = _option(0.0, OBJECTIVE,
-        "L2 length of the change of an image that upsets p(y|w,z) most: consistency counts it too",
-        low=0.0, high=1e6)
-    adversarial_epochs: int = _option(0, OBJECTIVE,
-        "epochs over which that length falls to 0; 0 keeps it", low=0)
 
     save_step: int = _option(10, FILES, "keep the weights of every this many epochs", low=1)
     extra_name: str = _option("", FILES, "extra name to identify the run")
@@ -145,11 +140,6 @@ class Config:
             raise ValueError(
                 f"{self.model_name} has no p(y|w,z): y_information_weight, y_marginal_weight and "
                 f"consistency belong to {' and '.join(GMVAE_NAMES)}"
-            )
-        if self.adversarial_radius and not self.consistency:
-            raise ValueError(
-                f"adversarial_radius is {self.adversarial_radius}, but consistency, which weighs "
-                "what it adds, is 0: give consistency a weight"
             )
         if weighted and (self.y_prior == "reversed" or self.min_information):
             raise ValueError(

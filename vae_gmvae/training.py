@@ -216,7 +216,7 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
     parts = [
         batches,
         callbacks.Warmup("kl_weight", config.kl_weight, config.kl_warmup),
-        *_consistency_schedules(config),
+        *_consistency_warmup(config),
         callbacks.Cooldown(config.learning_rate, config.cooldown, leg.target_epochs),
         callbacks.FinitenessGuard(),
         callbacks.History(leg.history),
@@ -239,15 +239,10 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         )
 
 
-def _consistency_schedules(config) -> list:
-    schedules = []
-    if config.consistency:
-        weight, epochs = config.consistency, config.consistency_warmup
-        schedules.append(callbacks.Warmup("consistency", weight, epochs))
-    if config.adversarial_radius:
-        radius, epochs = config.adversarial_radius, config.adversarial_epochs
-        schedules.append(callbacks.Fade("adversarial_radius", radius, epochs))
-    return schedules
+def _consistency_warmup(config) -> list:
+    if not config.consistency:
+        return []
+    return [callbacks.Warmup("consistency", config.consistency, config.consistency_warmup)]
 
 
 def _create(config, data, folder: Path, log_dir, say):

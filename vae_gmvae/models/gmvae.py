@@ -50,8 +50,6 @@ class GMVAE(LatentVariableModel):
         if config.consistency:
             self.consistency = self._state("consistency", config.consistency)
             self.movement_seed = keras.random.SeedGenerator(config.seed + 1, name="movement")
-        if config.adversarial_radius:
-            self.adversarial_radius = self._state("adversarial_radius", config.adversarial_radius)
 
     def encode(self, x, training=False) -> Latents:
         return Latents(self.encode_z(x, training=training), self.encode_w(x, training=training))
@@ -112,30 +110,11 @@ class GMVAE(LatentVariableModel):
         return losses
 
     def _unrest(self, x, y_logits):
-        """KL(p(y|w,z) of x || p(y|w,z) of x moved a little), [B], in nats; under attack as well."""
-        unrest = self._change_of_y(y_logits, augmentation.move(x, self.movement_seed))
-        if self.config.adversarial_radius:
-            here = ops.stop_gradient(self._y_logits_of_means(x))
-            worst = augmentation.attack(
-                ops.convert_to_tensor(x),
-                lambda other: d.kl_categorical(here, self._y_logits_of_means(other)),
-                self.adversarial_radius,
-                self.movement_seed,
-            )
-            unrest += self._change_of_y(y_logits, worst)
-        return unrest
-
-    def _change_of_y(self, y_logits, other):
-        """KL(p(y|w,z) of these logits || p(y|w,z) of the images `other`), [B]."""
-        q = self.encode(other, training=True)
-        eps = self.sample_eps(ops.shape(other)[0])  # afresh: noise must not name the cluster
+        """KL(p(y|w,z) of x || p(y|w,z) of x moved a little), [B], in nats."""
+        q = self.encode(augmentation.move(x, self.movement_seed), training=True)
+        eps = self.sample_eps(ops.shape(x)[0])  # afresh: noise must not name the cluster
         z, w = d.reparameterise(q.z, eps.z), d.reparameterise(q.w, eps.w)
         return d.kl_categorical(y_logits, self.classify_y(z, w, training=True))
-
-    def _y_logits_of_means(self, x):
-        """Logits of p(y|w,z) at the means of q(w|x) and q(z|x), [B, K]."""
-        q = self.encode(x)
-        return self.classify_y(q.z.mean, q.w.mean)
 
     def objective(self, terms):
         weighted = self.config.y_information_weight * terms.y_prior
@@ -157,7 +136,8 @@ class GMVAE(LatentVariableModel):
 
     def responsibilities(self, x):
         """p(y|w,z) at the means of q(w|x) and q(z|x), [B, K]."""
-        return ops.softmax(self._y_logits_of_means(x), axis=-1)
+        q = self.encode(x)
+        return ops.softmax(self.classify_y(q.z.mean, q.w.mean), axis=-1)
 
     def sample_eps(self, num: int, seed=None) -> Latents:
         generator = self._generator(seed)
