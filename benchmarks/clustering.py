@@ -133,7 +133,7 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         "config": config.to_dict(),
         "versions": storage.read_json(folder / "config.json", "versions")["versions"],
         "epochs": run.epochs_done,
-        "seconds": round(sum(run.history["seconds"])),
+        "seconds": tables.seconds(run.history),
         "digits": digits.tolist(),
         **({"starts": found} if found else {}),
         "metrics": metrics,

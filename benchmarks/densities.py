@@ -53,7 +53,7 @@ def result(name: str, config: Config, data, checkpoints: Path) -> dict:
         "versions": storage.read_json(folder / "config.json", "versions")["versions"],
         "epochs": run.epochs_done,
         "best_epoch": run.history["epoch"][validation.index(max(validation))],
-        "seconds": round(sum(run.history["seconds"])),
+        "seconds": tables.seconds(run.history),
         "metrics": evaluation.evaluate(
             run.model, data.test, num_samples=NUM_SAMPLES, seed=config.seed
         ),

@@ -46,10 +46,15 @@ def result(folder: Path, metrics: dict) -> dict:
     return {
         **storage.read_json(folder / "config.json"),
         "best_epoch": history["epoch"][int(np.argmax(validation))],
-        "seconds": round(np.median(history["seconds"]) * len(validation)),  # without pauses
+        "seconds": seconds(history),
         "last_tenth_gain": max(validation) - max(validation[:-tenth]),
         "metrics": metrics,
     }
+
+
+def seconds(history: dict[str, list]) -> int:
+    """What the epochs took: their median times their number, so that a pause does not count."""
+    return round(np.median(history["seconds"]) * len(history["seconds"]))
 
 
 def of_runs(results: dict[str, dict]) -> str:

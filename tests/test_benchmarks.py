@@ -112,6 +112,13 @@ def test_the_latencies_are_those_of_their_file(monkeypatch):
     assert tables.printed(report.README, "explorer latency") == explorer_latency.table(results)
 
 
+def test_a_pause_does_not_count_as_time_of_training(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import tables
+
+    assert tables.seconds({"seconds": [10.0, 12.5, 3600.0, 11.5]}) == 48
+
+
 # --- clustering
 
 
