@@ -18,6 +18,7 @@ import tables
 
 from vae_gmvae import (
     Config,
+    callbacks,
     evaluation,
     load_dataset,
     preset,
@@ -69,10 +70,12 @@ EXPERIMENTS = {
 
 
 def trained(config: Config, data, folder: Path, epochs: int) -> runs.Run:
-    """The run in `folder`, trained until it has `epochs` epochs."""
+    """The run in `folder`, trained until it has `epochs` epochs or stops of itself."""
     done = runs.finished_epochs(folder)
-    if done >= epochs:
-        return runs.load_run(folder)
+    if done:
+        run = runs.load_run(folder)
+        if done >= epochs or callbacks.EarlyStopping(run.history, config.patience, 0).is_due():
+            return run
     there = (folder / "config.json").exists()
     cooldown = config.cooldown if epochs == config.epochs else 0
     config = config.replace(epochs=epochs - done, cooldown=cooldown)

@@ -164,6 +164,15 @@ def test_the_start_with_the_most_information_goes_on(clustering, monkeypatch, tm
     assert clustering.result(name, 4, data, tmp_path) == line
 
 
+def test_a_run_that_stopped_early_is_not_trained_on(clustering, monkeypatch, tmp_path):
+    config = trainings.config("model4_bias", epochs=40, patience=1, learning_rate=1e-9)
+    run = clustering.trained(config, trainings.dataset(), tmp_path, config.epochs)
+    assert run.epochs_done < 40
+    monkeypatch.setattr(clustering, "train", None)  # nothing is left to train
+    again = clustering.trained(config, trainings.dataset(), tmp_path, config.epochs)
+    assert again.epochs_done == run.epochs_done
+
+
 def test_a_pictured_run_leaves_samples_of_every_cluster(clustering, monkeypatch, tmp_path):
     config = trainings.config("model4_bias", epochs=1)
     monkeypatch.setitem(clustering.EXPERIMENTS, "thesis/model4_bias", clustering.Experiment(config))
