@@ -42,6 +42,7 @@ ABLATIONS = {  # what each of the two options does
     "recipe": ELBO | MARGINAL | CONSISTENT,
 }
 WIDE = dict(z_dim=20, hidden_dim=256, epochs=100, cooldown=20)
+STROKES = WIDE | dict(strokes=0.5, strokes_warmup=20, epochs=120)
 STARTS, START_EPOCHS = 5, 10
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
@@ -62,7 +63,9 @@ EXPERIMENTS = {
     **{f"ablation/{k}": Experiment(recipe(epochs=15, **v)) for k, v in ABLATIONS.items()},
     **{f"recipe/dense/{k}": Experiment(recipe(num_clusters=k), STARTS) for k in (10, 16, 30)},
     **{
-        f"recipe/wide/{k}": Experiment(recipe(num_clusters=k, **WIDE), STARTS) for k in (10, 16, 30)
+        f"recipe/{name}/{k}": Experiment(recipe(num_clusters=k, **changes), STARTS)
+        for name, changes in {"wide": WIDE, "strokes": STROKES}.items()
+        for k in (10, 16, 30)
     },
     **{f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k)) for k in (10, 16, 30)},
     **{f"thesis/{k}": Experiment(preset("thesis", k)) for k in ("model4_bias", "model5")},

@@ -1,11 +1,11 @@
-"""Moved images against scipy's affine transformation."""
+"""Moved images against scipy's affine transformation, strokes against distances to their line."""
 
 import math
 
 import keras
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, spatial
 
 from vae_gmvae import augmentation
 
@@ -57,6 +57,58 @@ def test_a_movement_is_the_affine_map_of_its_draw(draw, monkeypatch):
 def test_what_comes_from_outside_is_black(monkeypatch):
     found = moved(np.ones((1, 8, 8, 1), "float32"), monkeypatch, down=1.0)[0, :, :, 0]
     np.testing.assert_allclose(found, np.array([[1] * 8] * 5 + [[0.5] * 8] + [[0] * 8] * 2))
+
+
+STROKES = [  # middle (rows down, columns right), angle, length and chance, each in [-1, 1]
+    (0.0, 0.0, 0.0, 1.0, -1.0),
+    (0.9, -0.4, 0.25, 0.2, -1.0),
+    (-0.3, 0.8, -0.6, -1.0, -1.0),
+    (-1.0, 1.0, 0.5, 1.0, -1.0),
+]
+
+
+def stroked(images, draws, share, monkeypatch):
+    rows = np.array(draws, "float32")
+    monkeypatch.setattr(keras.random, "uniform", lambda *shape, seed: rows)
+    return np.asarray(augmentation.add_strokes(images, share, seed=None))
+
+
+def test_a_stroke_is_the_ink_near_a_line(monkeypatch):
+    x = images((4, 28, 20, 2))
+    found = stroked(x, STROKES, 1.0, monkeypatch)
+    pixels = np.argwhere(np.ones((28, 20))) - (13.5, 9.5)
+    for before, after, (down, right, angle, length, _) in zip(x, found, STROKES):
+        along = np.linspace(-0.5, 0.5, 2001)[:, None] * augmentation.STROKE_LENGTH
+        along = along * (1 + length) / 2
+        direction = [math.sin(math.pi * angle), math.cos(math.pi * angle)]
+        line = augmentation.STROKE_REACH * np.array([down, right]) + along * direction
+        distance = spatial.KDTree(line).query(pixels)[0].reshape(28, 20, 1)
+        ink = np.clip(augmentation.PEN - distance, 0, 1)
+        assert ink.max() > 0.9 and (ink == 0).any()
+        np.testing.assert_allclose(after, before + ink * (1 - before), atol=1e-2)
+
+
+def test_the_share_of_images_with_a_stroke(monkeypatch):
+    draws = [(0.0, 0.0, 0.0, 0.0, chance) for chance in (-1.0, -0.51, -0.49, 0.99)]
+    x = images((4, 28, 28, 1))
+    changed = np.any(stroked(x, draws, 0.25, monkeypatch) != x, axis=(1, 2, 3))
+    np.testing.assert_array_equal(changed, [True, True, False, False])
+    assert np.array_equal(stroked(x, draws, 0.0, monkeypatch), x)
+    assert np.all(np.any(stroked(x, draws, 1.0, monkeypatch) != x, axis=(1, 2, 3)))
+
+
+def test_strokes_differ_by_image_and_a_seed_decides_them():
+    x = np.zeros((400, 28, 28, 1), "float32")
+    first, again, other = (
+        np.asarray(augmentation.add_strokes(x, 0.5, keras.random.SeedGenerator(seed)))
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+    written = first[first.any(axis=(1, 2, 3))]
+    assert 160 <= len(written) <= 240  # 200 are expected, four standard deviations are 40
+    assert len(np.unique(written.reshape(len(written), -1), axis=0)) == len(written)
+    assert first.min() == 0 and first.max() <= 1
 
 
 def test_every_image_moves_in_its_own_way_and_a_seed_decides_how():

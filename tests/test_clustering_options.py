@@ -97,6 +97,19 @@ def test_consistency_is_the_mean_kl_times_its_weight(model_name, monkeypatch):
 
 
 @every_gmvae
+def test_strokes_are_drawn_into_the_moved_images_alone(model_name, monkeypatch):
+    model = toys.scrambled(toys.shared(model_name, consistency=2.0, strokes=0.25))
+    seen = []
+    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: 0 * images)
+    monkeypatch.setattr(
+        "vae_gmvae.augmentation.add_strokes",
+        lambda images, share, seed: seen.append((np.max(images), float(share))) or images,
+    )
+    model(X, training=True)
+    assert seen == [(0.0, 0.25)]
+
+
+@every_gmvae
 def test_evaluation_neither_moves_images_nor_adds_to_the_loss(model_name):
     model = toys.shared(model_name, consistency=3.0, y_marginal_weight=4.0)
     state = model.movement_seed.state.numpy()
@@ -115,6 +128,8 @@ def test_evaluation_neither_moves_images_nor_adds_to_the_loss(model_name):
         (dict(y_information_weight=0.0, y_prior="reversed"), "forward"),
         (dict(y_marginal_weight=3.0, min_information=1.0), "min_information 0"),
         (dict(consistency=-1.0), "consistency is -1.0"),
+        (dict(consistency=1.0, strokes=1.5), "strokes is 1.5"),
+        (dict(strokes=0.5), "strokes is 0.5, but consistency is 0"),
         (dict(y_information_weight=-0.5), "y_information_weight is -0.5"),
     ],
 )

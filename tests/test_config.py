@@ -22,7 +22,7 @@ TEXTS = FIELDS.keys() - CHOICES.keys() - WHOLE.keys() - REAL.keys()
 
 def with_option(name, value):
     """A configuration of model5, which takes every option."""
-    return Config(**{"model_name": "model5", name: value})
+    return Config(**{"model_name": "model5", "consistency": 1.0, name: value})
 
 
 def rejected(name, value):
@@ -189,6 +189,8 @@ def compatible(values):
         values |= dict.fromkeys(WEIGHTS, 1.0)
     if not gmvae:
         values["consistency"] = 0.0
+    if not values["consistency"]:
+        values["strokes"] = 0.0
     if values["likelihood"] == "bernoulli" and values["x_var"] == "auto":
         values["x_var"] = 0.1
     return values

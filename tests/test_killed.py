@@ -22,9 +22,10 @@ RANDOM = {"model1": 3, "model5": 2}  # kills at random moments
 # Everything that has a state: dropout's generators, the shared variance, the weight of the KL.
 OPTIONS = {
     "model1": {"kl_warmup": 20, "cooldown": 20},
-    "model5": {"dropout": 0.2, "x_var": "auto", "w_dim": 3},
+    "model5": {"dropout": 0.2, "x_var": "auto", "w_dim": 3, "y_marginal_weight": 3.0},
 }
-OPTIONS["model5"] |= {"consistency": 2.0, "consistency_warmup": 20, "y_marginal_weight": 3.0}
+OPTIONS["model5"] |= {"consistency": 2.0, "consistency_warmup": 20}
+OPTIONS["model5"] |= {"strokes": 0.5, "strokes_warmup": 20}
 
 
 def config(model_name):

@@ -59,6 +59,17 @@ def test_kl_weight_warms_up_and_is_what_the_loss_uses(whole):
         np.testing.assert_allclose(loss, weights * z_prior - reconstruction, rtol=1e-5)
 
 
+def test_consistency_and_strokes_warm_up(tmp_path):
+    weights = dict(consistency=2.0, consistency_warmup=3, strokes=0.8, strokes_warmup=2)
+    train(trainings.config("model4_bias", **weights), tmp_path)
+    for name, expected in {
+        "consistency": [0, 2 / 3, 4 / 3, 2],
+        "strokes": [0, 0.4, 0.8, 0.8],
+    }.items():
+        found = [kept(tmp_path, epoch)[f"model4_bias|{name}"] for epoch in (1, 2, 3, 4)]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_best_and_last_weights_are_those_of_their_epochs(whole):
     best = int(np.argmax(whole.history["val_elbo"])) + 1
     assert 1 < best < EPOCHS  # else the next lines could not tell them apart

@@ -12,6 +12,10 @@ LOG_SCALE = 0.1
 SHEAR = 0.3
 SHIFT = 2.5  # pixels
 
+STROKE_LENGTH = 12.0  # pixels, at most
+STROKE_REACH = 8.0  # pixels from the image's middle to a stroke's, at most, in rows and in columns
+PEN = 1.8  # pixels from the middle of a stroke's line to where its ink ends
+
 
 def move(images, seed: keras.random.SeedGenerator):
     """Each image rotated, scaled, sheared and shifted a little of its own, [B, H, W, C].
@@ -35,18 +39,42 @@ def move(images, seed: keras.random.SeedGenerator):
     return ops.reshape(moved, (-1, height, width, channels))
 
 
+def add_strokes(images, share: float, seed: keras.random.SeedGenerator):
+    """A short straight stroke of a pen drawn into about this share of the images, [B, H, W, C].
+
+    Its middle, direction and length are uniform in their ranges; its ink is 1.
+    """
+    num, height, width, _ = ops.shape(images)
+    draw = devices.own_rows(lambda rows: keras.random.uniform((rows, 5), -1.0, 1.0, seed=seed), num)
+    down, right, angle, length, chance = (draw[:, i : i + 1] for i in range(5))  # [B, 1]
+    row, column = _centred(height, width)
+    row, column = row - STROKE_REACH * down, column - STROKE_REACH * right  # [B, H * W]
+    sin, cos = ops.sin(math.pi * angle), ops.cos(math.pi * angle)
+    half = STROKE_LENGTH * (1 + length) / 4
+    along = ops.clip(sin * row + cos * column, -half, half)  # to the nearest point of the line
+    distance = ops.sqrt(ops.square(row - along * sin) + ops.square(column - along * cos))
+    ink = ops.where(chance < 2 * share - 1, ops.clip(PEN - distance, 0.0, 1.0), 0.0)
+    ink = ops.reshape(ink, (-1, height, width, 1))
+    return images + ink * (1 - images)
+
+
 def _sources(num: int, height: int, width: int, seed):
     """Where each pixel of each moved image comes from: rows and columns, [B, H * W]."""
     draw = devices.own_rows(lambda rows: keras.random.uniform((rows, 6), -1.0, 1.0, seed=seed), num)
     angle, up, along, shear, down, right = (draw[:, i : i + 1] for i in range(6))  # [B, 1]
     cos, sin = ops.cos(ROTATION * angle), ops.sin(ROTATION * angle)
+    row, column = _centred(height, width)
+    column = column + SHEAR * shear * row
+    rows = (cos * row - sin * column) * ops.exp(LOG_SCALE * up) + SHIFT * down
+    columns = (sin * row + cos * column) * ops.exp(LOG_SCALE * along) + SHIFT * right
+    return rows + (height - 1) / 2, columns + (width - 1) / 2
+
+
+def _centred(height: int, width: int):
+    """Row and column of each pixel, counted from the image's middle, [1, H * W] each."""
     row, column = ops.meshgrid(
         ops.arange(height, dtype="float32") - (height - 1) / 2,
         ops.arange(width, dtype="float32") - (width - 1) / 2,
         indexing="ij",
     )
-    row, column = ops.reshape(row, (1, -1)), ops.reshape(column, (1, -1))  # [1, H * W]
-    column = column + SHEAR * shear * row
-    rows = (cos * row - sin * column) * ops.exp(LOG_SCALE * up) + SHIFT * down
-    columns = (sin * row + cos * column) * ops.exp(LOG_SCALE * along) + SHIFT * right
-    return rows + (height - 1) / 2, columns + (width - 1) / 2
+    return ops.reshape(row, (1, -1)), ops.reshape(column, (1, -1))

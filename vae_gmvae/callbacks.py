@@ -120,7 +120,7 @@ class Warmup(keras.callbacks.Callback):
     """Lets a weight in the model's loss rise linearly from 0 over the first `epochs` epochs.
 
     Args:
-        name: the model's variable, "kl_weight" or "consistency".
+        name: the model's variable, "kl_weight", "consistency" or "strokes".
         weight: its value from then on.
     """
 

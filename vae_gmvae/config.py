@@ -112,6 +112,10 @@ class Config:
         low=0.0, high=1e6)
     consistency_warmup: int = _option(0, OBJECTIVE,
         "epochs over which that weight rises from 0", low=0)
+    strokes: float = _option(0.0, OBJECTIVE,
+        "share of those moved images that get a short stroke of a pen", low=0.0, high=1.0)
+    strokes_warmup: int = _option(0, OBJECTIVE,
+        "epochs over which that share rises from 0", low=0)
 
     save_step: int = _option(10, FILES, "keep the weights of every this many epochs", low=1)
     extra_name: str = _option("", FILES, "extra name to identify the run")
@@ -140,6 +144,11 @@ class Config:
             raise ValueError(
                 f"{self.model_name} has no p(y|w,z): y_information_weight, y_marginal_weight and "
                 f"consistency belong to {' and '.join(GMVAE_NAMES)}"
+            )
+        if self.strokes and not self.consistency:
+            raise ValueError(
+                f"strokes is {self.strokes}, but consistency is 0: without it no image is moved, "
+                "and strokes are drawn into moved images only"
             )
         if weighted and (self.y_prior == "reversed" or self.min_information):
             raise ValueError(

@@ -16,6 +16,11 @@ from vae_gmvae.models import build_model
 
 STEPS_PER_EXECUTION = 50  # steps that run before control returns to Python
 VALIDATION_BATCH = 500
+WARMUPS = {  # weights that rise from 0, and the options that say over how many epochs
+    "kl_weight": "kl_warmup",
+    "consistency": "consistency_warmup",
+    "strokes": "strokes_warmup",
+}
 
 
 def train(
@@ -215,8 +220,11 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
     bar = callbacks.Progress(batches.steps, leg.epochs_done, leg.target_epochs, shown=progress)
     parts = [
         batches,
-        callbacks.Warmup("kl_weight", config.kl_weight, config.kl_warmup),
-        *_consistency_warmup(config),
+        *(
+            callbacks.Warmup(name, getattr(config, name), getattr(config, epochs))
+            for name, epochs in WARMUPS.items()
+            if getattr(config, name)
+        ),
         callbacks.Cooldown(config.learning_rate, config.cooldown, leg.target_epochs),
         callbacks.FinitenessGuard(),
         callbacks.History(leg.history),
@@ -237,12 +245,6 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
             shuffle=False,  # ShuffledBatches has done that
             verbose=0,
         )
-
-
-def _consistency_warmup(config) -> list:
-    if not config.consistency:
-        return []
-    return [callbacks.Warmup("consistency", config.consistency, config.consistency_warmup)]
 
 
 def _create(config, data, folder: Path, log_dir, say):

@@ -50,6 +50,8 @@ class GMVAE(LatentVariableModel):
         if config.consistency:
             self.consistency = self._state("consistency", config.consistency)
             self.movement_seed = keras.random.SeedGenerator(config.seed + 1, name="movement")
+        if config.strokes:
+            self.strokes = self._state("strokes", config.strokes)
 
     def encode(self, x, training=False) -> Latents:
         return Latents(self.encode_z(x, training=training), self.encode_w(x, training=training))
@@ -111,7 +113,10 @@ class GMVAE(LatentVariableModel):
 
     def _unrest(self, x, y_logits):
         """KL(p(y|w,z) of x || p(y|w,z) of x moved a little), [B], in nats."""
-        q = self.encode(augmentation.move(x, self.movement_seed), training=True)
+        moved = augmentation.move(x, self.movement_seed)
+        if self.config.strokes:
+            moved = augmentation.add_strokes(moved, self.strokes, self.movement_seed)
+        q = self.encode(moved, training=True)
         eps = self.sample_eps(ops.shape(x)[0])  # afresh: noise must not name the cluster
         z, w = d.reparameterise(q.z, eps.z), d.reparameterise(q.w, eps.w)
         return d.kl_categorical(y_logits, self.classify_y(z, w, training=True))
