@@ -6,7 +6,8 @@
 Lines go to vae_gmvae/reference/clustering.jsonl, in the order of EXPERIMENTS; a line that is there
 is not computed again, a training that was cut short is completed. Labels score, nothing else. An
 experiment with several starts trains each for a few epochs and goes on with the one whose clusters
-say most about the validation images: the information I(x; y), for which no label is needed.
+say most about the validation images: the information I(x; y), for which no label is needed. One
+that is trained again raises the learning rate of the finished run once more, and lets it fall.
 """
 
 import argparse
@@ -45,14 +46,16 @@ WIDE = dict(z_dim=20, hidden_dim=256, epochs=100, cooldown=20)
 STROKES = WIDE | dict(strokes=0.5, strokes_warmup=20, epochs=120)
 CONV = dict(z_dim=20, epochs=30, cooldown=10, strokes=0.5, strokes_warmup=10)
 STARTS, START_EPOCHS = 5, 10
+AGAIN = dict(epochs=60, cooldown=40)
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 
 class Experiment(NamedTuple):
-    """A configuration, and how many starts of it each seed has."""
+    """A configuration, how many starts of it each seed has, and how its run is trained again."""
 
     config: Config
     starts: int = 1
+    again: dict[str, int] = {}  # epochs and cooldown, if it is
 
 
 def recipe(model_name: str = "model4_bias", **changes) -> Config:
@@ -66,6 +69,10 @@ EXPERIMENTS = {
     **{
         f"recipe/{name}/{k}": Experiment(recipe(num_clusters=k, **changes), STARTS)
         for name, changes in {"wide": WIDE, "strokes": STROKES}.items()
+        for k in (10, 16, 30)
+    },
+    **{
+        f"recipe/again/{k}": Experiment(recipe(num_clusters=k, **STROKES), STARTS, AGAIN)
         for k in (10, 16, 30)
     },
     **{
@@ -84,16 +91,15 @@ def trained(config: Config, data, folder: Path, epochs: int) -> runs.Run:
         if done >= epochs or callbacks.EarlyStopping(run.history, config.patience, 0).is_due():
             return run
     there = (folder / "config.json").exists()
-    cooldown = config.cooldown if epochs == config.epochs else 0
-    config = config.replace(epochs=epochs - done, cooldown=cooldown)
-    return train(config, data, folder, restore=there)
+    return train(config.replace(epochs=epochs - done), data, folder, restore=there)
 
 
 def scores_of_starts(starts: list[Config], data, folder: Path) -> dict[str, dict]:
     """By the seed of each start: what decides, and the accuracy that it foretells or not."""
     kept = folder / "starts.json"  # the best one will have trained on
     if not kept.exists():
-        begun = [trained(c, data, folder / f"start-{c.seed}", START_EPOCHS) for c in starts]
+        short = [config.replace(cooldown=0) for config in starts]
+        begun = [trained(c, data, folder / f"start-{c.seed}", START_EPOCHS) for c in short]
         storage.write_json(kept, {str(run.config.seed): scores_of(run, data) for run in begun})
     return storage.read_json(kept)
 
@@ -114,7 +120,7 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
 
     What a pictured experiment draws from its clusters goes into a file of its own.
     """
-    config, starts = EXPERIMENTS[name]
+    config, starts, again = EXPERIMENTS[name]
     folder = checkpoints / name.replace("/", "-") / f"seed-{seed}"
     found = {}
     if starts == 1:
@@ -125,6 +131,8 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         config = config.replace(seed=int(max(found, key=lambda one: found[one]["information"])))
         folder = folder / f"start-{config.seed}"
     run = trained(config, data, folder, config.epochs)
+    if again:
+        run = trained(config.replace(**again), data, folder, config.epochs + again["epochs"])
     if name.startswith(PICTURED):
         images = [run.model.sample(PICTURES, seed=seed, k=k) for k in range(config.num_clusters)]
         reference.add_clustering_samples(f"{name}/{seed}", images)
@@ -142,6 +150,7 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         "seed": seed,
         "config": config.to_dict(),
         "versions": storage.read_json(folder / "config.json", "versions")["versions"],
+        **({"again": again} if again else {}),
         "epochs": run.epochs_done,
         "seconds": tables.seconds(run.history),
         "digits": digits.tolist(),

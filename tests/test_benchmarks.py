@@ -134,7 +134,9 @@ def test_every_line_is_a_run_of_its_experiment(clustering):
     lines = reference.clustering_results()
     assert len({(line["experiment"], line["seed"]) for line in lines}) == len(lines)
     for line in lines:
-        config, starts = clustering.EXPERIMENTS[line["experiment"]]
+        config, starts, again = clustering.EXPERIMENTS[line["experiment"]]
+        assert line.get("again", {}) == again
+        assert line["epochs"] <= config.epochs + again.get("epochs", 0)
         seeds = range(starts * line["seed"], starts * (line["seed"] + 1))
         assert Config.from_dict(line["config"]) == config.replace(seed=line["config"]["seed"])
         assert line["config"]["seed"] in seeds
@@ -162,6 +164,22 @@ def test_the_start_with_the_most_information_goes_on(clustering, monkeypatch, tm
     assert clustering.runs.load_run(loser).epochs_done == 1
     monkeypatch.setattr(clustering, "train", None)  # nothing is left to train
     assert clustering.result(name, 4, data, tmp_path) == line
+
+
+def test_a_finished_run_is_trained_again(clustering, monkeypatch, tmp_path):
+    config, data = trainings.config("model4_bias", epochs=2, cooldown=1), trainings.dataset()
+    name, again = "recipe/again/10", dict(epochs=3, cooldown=2)
+    experiment = clustering.Experiment(config, again=again)
+    monkeypatch.setitem(clustering.EXPERIMENTS, name, experiment)
+    line = clustering.result(name, 1, data, tmp_path / "benchmark")
+    assert line["again"] == again and line["epochs"] == 5
+    config = config.replace(seed=1)
+    clustering.train(config, data, tmp_path / "by_hand")
+    by_hand = clustering.train(config.replace(**again), data, tmp_path / "by_hand", restore=True)
+    run = clustering.runs.load_run(tmp_path / "benchmark" / "recipe-again-10" / "seed-1")
+    assert run.history["elbo"] == by_hand.history["elbo"]
+    monkeypatch.setattr(clustering, "train", None)  # nothing is left to train
+    assert clustering.result(name, 1, data, tmp_path / "benchmark") == line
 
 
 def test_a_run_that_stopped_early_is_not_trained_on(clustering, monkeypatch, tmp_path):
