@@ -71,10 +71,7 @@ EXPERIMENTS = {
         for name, changes in {"wide": WIDE, "strokes": STROKES}.items()
         for k in (10, 16, 30)
     },
-    **{
-        f"recipe/again/{k}": Experiment(recipe(num_clusters=k, **STROKES), STARTS, AGAIN)
-        for k in (10, 16, 30)
-    },
+    "recipe/again/10": Experiment(recipe(**STROKES), STARTS, AGAIN),
     **{
         f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k, **CONV))
         for k in (10, 16, 30)
