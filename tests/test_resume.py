@@ -11,7 +11,8 @@ import pytest
 import trainings
 from trainings import CONFIG, EPOCHS, contents, tear, train
 
-from vae_gmvae import callbacks, runs
+from vae_gmvae import callbacks, runs, storage
+from vae_gmvae.config import Config
 
 compiling_once, whole = trainings.compiling_once, trainings.whole
 FULL = Path("/dev/full")
@@ -99,6 +100,25 @@ def test_a_finished_run_trains_as_many_more_epochs(tmp_path, whole, torn):
     run = train(half, tmp_path / "run", restore=True)
     assert run.history["epoch"] == [1, 2, 3, 4]
     trainings.assert_same_end(tmp_path / "run", whole.folder)
+
+
+def test_a_later_leg_may_weigh_consistency_and_strokes_anew(tmp_path):
+    """The folder says from when on; what is not finished, or begins from 0, is refused."""
+    first = trainings.config("model4_bias", epochs=2, consistency=2.0, strokes=0.5)
+    later = first.replace(epochs=1, consistency=4.0, strokes=0.25, cooldown=1)
+    run = train(first, tmp_path / "run", finish=False)
+    with pytest.raises(ValueError, match="consistency 2.0 there, 4.0 asked for, strokes 0.5"):
+        train(later, run.folder, restore=True)
+    run.finish()
+    with pytest.raises(ValueError, match="strokes 0.5 there, 0.0 asked for"):
+        train(later.replace(strokes=0.0), run.folder, restore=True)
+    further = train(later, run.folder, restore=True)
+    assert further.history["epoch"] == [1, 2, 3]
+    assert (float(further.model.consistency), float(further.model.strokes)) == (4.0, 0.25)
+    info = storage.read_json(run.folder / "config.json")
+    assert Config.from_dict(info["config"]) == first
+    changes = dict(epochs=1, consistency=4.0, strokes=0.25, cooldown=1)
+    assert info["later"] == {"2": changes}
 
 
 def test_an_unfinished_end_is_not_trained_further(tmp_path, moments, whole):

@@ -22,6 +22,7 @@ from vae_gmvae.config import Config
 
 STATES_KEPT = 2
 FREE_TO_CHANGE = ("epochs", "cooldown", "patience", "save_step")  # when a run is continued
+WEIGHTS = ("consistency", "strokes")  # free too, from one value above 0 to another, once finished
 
 
 @dataclass
@@ -165,13 +166,25 @@ def check_same(config: Config, folder: Path):
         )
     old = storage.read_json(folder / "config.json", "config")["config"]
     old, new = Config.from_dict(old).to_dict(), config.to_dict()  # options younger than the run
-    differ = [k for k in new if k not in FREE_TO_CHANGE and old[k] != new[k]]
+    weights = [k for k in WEIGHTS if old[k] and new[k]] if finished_epochs(folder) else []
+    free = {*FREE_TO_CHANGE, *weights}
+    differ = [k for k in new if k not in free and old[k] != new[k]]
     if differ:
         changes = ", ".join(f"{k} {old[k]!r} there, {new[k]!r} asked for" for k in differ)
         raise ValueError(
             f"the checkpoint in {folder} has another configuration ({changes}): use its values, "
             "or give the new run a name of its own with --extra_name"
         )
+
+
+def note_changes(folder: Path, config: Config, leg: "Leg"):
+    """Puts what a later leg changes into config.json: {"later": {"<epochs before>": {...}}}."""
+    info = storage.read_json(folder / "config.json", "config")
+    old, new = Config.from_dict(info["config"]).to_dict(), config.to_dict()
+    changes = {k: v for k, v in new.items() if v != old[k]}
+    if changes:
+        info["later"] = info.get("later", {}) | {str(leg.first_epoch): changes}
+        storage.write_json(folder / "config.json", info)
 
 
 def set_aside(folder: Path, say=print):

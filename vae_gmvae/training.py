@@ -42,7 +42,8 @@ def train(
         data: a Dataset; its images are [N, H, W, C] in [0, 1].
         folder: where to keep the run; None keeps nothing on disk.
         restore: go on from the newest state in `folder`. A run that was cut short is completed,
-            bit for bit as if it had not been; a finished one is trained for config.epochs more.
+            bit for bit as if it had not been; a finished one is trained for config.epochs more,
+            with other weights of consistency and strokes if `config` has them.
         distribute: share every batch among all GPUs of this machine (or its CPU devices). It is
             no part of `config`: the objective stays that of one device, and the noise too, but
             for dense models on TensorFlow, whose noise XLA makes on one device.
@@ -262,6 +263,7 @@ def _resume(folder: Path, model, config: Config, say) -> runs.Leg:
     finished = runs.finished_epochs(folder)
     if finished >= leg.epochs_done:  # greater where the newest state was damaged
         leg = runs.Leg(finished, finished + config.epochs, leg.history)
+        runs.note_changes(folder, config, leg)
     say(f"restored epoch {leg.epochs_done} of {folder}; training to epoch {leg.target_epochs}")
     return leg
 
