@@ -7,7 +7,8 @@ Lines go to vae_gmvae/reference/clustering.jsonl, in the order of EXPERIMENTS; a
 is not computed again, a training that was cut short is completed. Labels score, nothing else. An
 experiment with several starts trains each for a few epochs and goes on with the one whose clusters
 say most about the validation images: the information I(x; y), for which no label is needed. One
-that is trained again raises the learning rate of the finished run once more, and lets it fall.
+that is trained again raises the learning rate of the finished run once more, and lets it fall; one
+that has settled is asked for more consistency and less balance then.
 """
 
 import argparse
@@ -47,6 +48,7 @@ STROKES = WIDE | dict(strokes=0.5, strokes_warmup=20, epochs=120)
 CONV = dict(z_dim=20, epochs=30, cooldown=10, strokes=0.5, strokes_warmup=10)
 STARTS, START_EPOCHS = 5, 10
 AGAIN = dict(epochs=60, cooldown=40)
+SETTLED = AGAIN | dict(consistency=10.0, y_marginal_weight=2.0)
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 
@@ -55,7 +57,7 @@ class Experiment(NamedTuple):
 
     config: Config
     starts: int = 1
-    again: dict[str, int] = {}  # epochs and cooldown, if it is
+    again: dict[str, float] = {}  # what changes then, if it is
 
 
 def recipe(model_name: str = "model4_bias", **changes) -> Config:
@@ -72,6 +74,11 @@ EXPERIMENTS = {
         for k in (10, 16, 30)
     },
     "recipe/again/10": Experiment(recipe(**STROKES), STARTS, AGAIN),
+    "recipe/settled/10": Experiment(recipe(**STROKES), STARTS, SETTLED | dict(strokes=0.1)),
+    **{
+        f"recipe/settled/{k}": Experiment(recipe(num_clusters=k, **WIDE), STARTS, SETTLED)
+        for k in (16, 30)
+    },
     **{
         f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k, **CONV))
         for k in (10, 16, 30)

@@ -167,8 +167,9 @@ def test_the_start_with_the_most_information_goes_on(clustering, monkeypatch, tm
 
 
 def test_a_finished_run_is_trained_again(clustering, monkeypatch, tmp_path):
-    config, data = trainings.config("model4_bias", epochs=2, cooldown=1), trainings.dataset()
-    name, again = "recipe/again/10", dict(epochs=3, cooldown=2)
+    config, data = trainings.config("model4_bias", epochs=2, consistency=2.0), trainings.dataset()
+    name = "recipe/again/10"
+    again = dict(epochs=3, cooldown=2, consistency=4.0, y_marginal_weight=3.0)
     experiment = clustering.Experiment(config, again=again)
     monkeypatch.setitem(clustering.EXPERIMENTS, name, experiment)
     line = clustering.result(name, 1, data, tmp_path / "benchmark")

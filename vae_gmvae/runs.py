@@ -22,7 +22,7 @@ from vae_gmvae.config import Config
 
 STATES_KEPT = 2
 FREE_TO_CHANGE = ("epochs", "cooldown", "patience", "save_step")  # when a run is continued
-WEIGHTS = ("consistency", "strokes")  # free too, from one value above 0 to another, once finished
+WEIGHTS = ("consistency", "strokes", "y_marginal_weight")  # free too, above 0, once it is finished
 
 
 @dataclass

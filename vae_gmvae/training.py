@@ -43,7 +43,7 @@ def train(
         folder: where to keep the run; None keeps nothing on disk.
         restore: go on from the newest state in `folder`. A run that was cut short is completed,
             bit for bit as if it had not been; a finished one is trained for config.epochs more,
-            with other weights of consistency and strokes if `config` has them.
+            with other weights of consistency, strokes and balance if `config` has them.
         distribute: share every batch among all GPUs of this machine (or its CPU devices). It is
             no part of `config`: the objective stays that of one device, and the noise too, but
             for dense models on TensorFlow, whose noise XLA makes on one device.
