@@ -8,7 +8,8 @@ is not computed again, a training that was cut short is completed. Labels score,
 experiment with several starts trains each for a few epochs and goes on with the one whose clusters
 say most about the validation images: the information I(x; y), for which no label is needed. One
 that is trained again raises the learning rate of the finished run once more, and lets it fall; one
-that has settled is asked for more consistency and less balance then.
+that has settled is asked for more consistency and less balance then. Both are scored with their
+last weights: the best validation ELBO may by chance be that of the end of the first leg.
 """
 
 import argparse
@@ -136,7 +137,8 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         folder = folder / f"start-{config.seed}"
     run = trained(config, data, folder, config.epochs)
     if again:
-        run = trained(config.replace(**again), data, folder, config.epochs + again["epochs"])
+        trained(config.replace(**again), data, folder, config.epochs + again["epochs"])
+        run = runs.load_run(folder, weights="last")
     if name.startswith(PICTURED):
         images = [run.model.sample(PICTURES, seed=seed, k=k) for k in range(config.num_clusters)]
         reference.add_clustering_samples(f"{name}/{seed}", images)

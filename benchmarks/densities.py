@@ -42,6 +42,7 @@ def result(name: str, config: Config, data, checkpoints: Path) -> dict:
     """The line of one experiment and seed, trained unless its run is finished."""
     folder = checkpoints / name.replace("/", "-") / f"seed-{config.seed}"
     if (folder / "finished.json").exists():
+        runs.check_same(config, folder)
         run = runs.load_run(folder)
     else:
         run = train(config, data, folder, restore=(folder / "config.json").exists())

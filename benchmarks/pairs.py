@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vae_gmvae import Config, reference
+from vae_gmvae import Config, reference, runs
 
 PAIRS = ["/".join(pair) for pair in reference.PAIRS]
 
@@ -12,10 +12,13 @@ PAIRS = ["/".join(pair) for pair in reference.PAIRS]
 def trained(config: Config, preset: str, checkpoints: Path, *flags: str) -> Path:
     """The folder of a finished run of `config`, `preset` with its own number of epochs.
 
-    What is finished is kept; a run that was cut short is completed.
+    What is finished is kept; a run that was cut short is completed. ValueError: a run of another
+    configuration stands there.
     """
     folder = checkpoints / config.run_name
-    if not (folder / "finished.json").exists():
+    if (folder / "finished.json").exists():
+        runs.check_same(config, folder)
+    else:
         started = (folder / "config.json").exists()
         places = ("--checkpoint_dir", str(checkpoints), *flags)
         subprocess.run([*command(config, preset, started), *places], check=True)

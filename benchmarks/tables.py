@@ -15,7 +15,8 @@ def write(page: Path, name: str, text: str):
     """Puts `text` between the marks <!-- name: begin --> and <!-- name: end --> of a page."""
     begin, end = marks(name)
     before, rest = page.read_text("utf-8").split(begin)
-    page.write_text(before + begin + text + end + rest.split(end)[1], "utf-8")
+    with storage.atomic(page) as file:
+        file.write((before + begin + text + end + rest.split(end)[1]).encode())
 
 
 def printed(page: Path, name: str) -> str:

@@ -179,6 +179,9 @@ def test_a_finished_run_is_trained_again(clustering, monkeypatch, tmp_path):
     by_hand = clustering.train(config.replace(**again), data, tmp_path / "by_hand", restore=True)
     run = clustering.runs.load_run(tmp_path / "benchmark" / "recipe-again-10" / "seed-1")
     assert run.history["elbo"] == by_hand.history["elbo"]
+    last = clustering.runs.load_run(run.folder, weights="last")
+    sizes = dict(num_samples=clustering.NUM_SAMPLES, log_p_x_images=clustering.LOG_P_X_IMAGES)
+    assert line["metrics"] == clustering.evaluation.evaluate(last.model, data.test, **sizes, seed=1)
     monkeypatch.setattr(clustering, "train", None)  # nothing is left to train
     assert clustering.result(name, 1, data, tmp_path / "benchmark") == line
 

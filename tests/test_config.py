@@ -120,6 +120,12 @@ def test_extra_name_must_suit_a_folder(value):
     assert "folder" in rejected("extra_name", value)
 
 
+@pytest.mark.parametrize("name", ["frey", "Mnist5k"])
+def test_the_name_of_a_dataset_may_be_written_small(name):
+    assert Config(dataset_name=name).dataset_name == name.upper()
+    assert preset("reference", "model5", name) == preset("reference", "model5", name.upper())
+
+
 def test_dataset_name_must_not_be_empty():
     with pytest.raises(ValueError, match="dataset_name is empty"):
         Config(dataset_name="")

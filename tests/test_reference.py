@@ -47,6 +47,10 @@ def test_the_stored_metrics_are_those_of_the_stored_weights(data_dir):
     np.testing.assert_allclose(found, run.metrics["reconstruction_mse"], rtol=1e-4)
 
 
+def test_a_published_run_has_no_folder_that_a_report_could_write_to():
+    assert reference.load_reference("model1", "FREY").folder is None
+
+
 def test_an_unknown_pair_is_refused_by_name():
     with pytest.raises(ValueError, match="'model6' on 'MNIST'.*model4_bias.*MNIST or FREY"):
         reference.load_reference("model6", "MNIST")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from toys import SHAPE, images, toy
 
+from vae_gmvae import plots
 from vae_gmvae.data import Dataset, Split
 from vae_gmvae.report import report
 from vae_gmvae.runs import Run
@@ -60,3 +61,25 @@ def test_a_term_that_is_not_finite_is_null_and_has_no_bar(tmp_path, data):
     assert metrics["z_prior"] is None and np.isfinite(metrics["reconstruction"])
     names = {path.stem for path in paths}
     assert "elbo_breakdown" not in names and "training_curves" in names
+
+
+def test_the_table_of_clusters_names_the_labels_that_there_are(tmp_path, data, monkeypatch):
+    seen = []
+    draw = plots.cluster_confusion
+    monkeypatch.setattr(plots, "cluster_confusion", lambda *a, **k: seen.append(k) or draw(*a, **k))
+    parts = [
+        Split(part.x, np.array([2, 4, 7])[part.labels])
+        for part in (data.train, data.valid, data.test)
+    ]
+    other = Dataset("toy", *parts, source="a test")
+    report(one_epoch(toy("model4_bias")), other, tmp_path, num_imgs=4, num_samples=2, say=print)
+    assert seen[0]["digits"].tolist() == [2, 4, 7]
+
+
+def test_three_test_images_have_every_figure_but_the_maps_of_many_dimensions(tmp_path, data):
+    few = Split(data.test.x[:3], data.test.labels[:3])
+    little = Dataset("toy", data.train, data.valid, few, source="a test")
+    run = one_epoch(toy("model4_bias", z_dim=4, w_dim=1))
+    paths = report(run, little, tmp_path, num_imgs=4, num_samples=2, say=print)
+    names = {path.stem for path in paths}
+    assert "latent_z" not in names and {"latent_w", "reconstructions_test", "clusters"} <= names

@@ -102,10 +102,13 @@ def test_a_finished_run_trains_as_many_more_epochs(tmp_path, whole, torn):
     trainings.assert_same_end(tmp_path / "run", whole.folder)
 
 
+FIRST = trainings.config("model4_bias", epochs=2, consistency=2.0, strokes=0.5)
+LATER = FIRST.replace(epochs=1, consistency=4.0, strokes=0.25, cooldown=1)
+
+
 def test_a_later_leg_may_weigh_consistency_and_strokes_anew(tmp_path):
     """The folder says from when on; what is not finished, or begins from 0, is refused."""
-    first = trainings.config("model4_bias", epochs=2, consistency=2.0, strokes=0.5)
-    later = first.replace(epochs=1, consistency=4.0, strokes=0.25, cooldown=1)
+    first, later = FIRST, LATER
     run = train(first, tmp_path / "run", finish=False)
     with pytest.raises(ValueError, match="consistency 2.0 there, 4.0 asked for, strokes 0.5"):
         train(later, run.folder, restore=True)
@@ -119,6 +122,42 @@ def test_a_later_leg_may_weigh_consistency_and_strokes_anew(tmp_path):
     assert Config.from_dict(info["config"]) == first
     changes = dict(epochs=1, consistency=4.0, strokes=0.25, cooldown=1)
     assert info["later"] == {"2": changes}
+    train(first, run.folder, restore=True)  # back to where it began
+    assert storage.read_json(run.folder / "config.json")["later"] == {"2": changes, "3": {}}
+
+
+def test_a_later_leg_that_was_cut_short_goes_on_with_its_own_weights(tmp_path, monkeypatch):
+    later = LATER.replace(epochs=3, cooldown=0)
+    train(FIRST, tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "whole")
+    on_epoch_end = callbacks.Checkpoints.on_epoch_end
+
+    def killed_in_epoch_4(self, epoch, logs=None):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        on_epoch_end(self, epoch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Checkpoints, "on_epoch_end", killed_in_epoch_4)
+        with pytest.raises(KeyboardInterrupt):
+            train(later, tmp_path / "run", restore=True)
+    with pytest.raises(ValueError, match="consistency 4.0 there, 2.0 asked for"):
+        train(FIRST, tmp_path / "run", restore=True)
+    train(later, tmp_path / "run", restore=True)
+    whole = train(later, tmp_path / "whole", restore=True)
+    trainings.assert_same_end(tmp_path / "run", whole.folder)
+
+
+def test_where_the_loss_changes_the_best_epoch_is_one_of_the_new_leg(tmp_path):
+    """A first leg that ends well must not hide what the second one trained."""
+    first = FIRST.replace(epochs=40)
+    later = first.replace(epochs=2, consistency=1e6)
+    train(first, tmp_path / "run")
+    run = train(later.replace(patience=1), tmp_path / "run", restore=True)
+    values = run.history["val_elbo"]
+    assert max(values[40:]) < max(values[:40])  # or there would be nothing to hide
+    best = runs.load_run(run.folder, f"weights-{callbacks.best_epoch(run.history, 40):06d}")
+    trainings.assert_same_arrays(runs.get_weights(run.model), runs.get_weights(best.model))
 
 
 def test_an_unfinished_end_is_not_trained_further(tmp_path, moments, whole):

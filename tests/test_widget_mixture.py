@@ -78,10 +78,10 @@ def test_models_with_a_mixture_prior(model_name, data):
     assert explorer.picture().get_axes()
 
 
-@pytest.mark.parametrize("model_name", ["model1", "model2"])
-def test_other_models_are_sent_to_the_other_explorer(model_name):
+@pytest.mark.parametrize("model_name, z_dim", [("model1", 2), ("model2", 2), ("model4_bias", 1)])
+def test_other_models_are_sent_to_the_other_explorer(model_name, z_dim):
     with pytest.raises(ValueError, match="LatentExplorer"):
-        MixtureExplorer(run_of(model_name))
+        MixtureExplorer(run_of(model_name, z_dim=z_dim))
 
 
 @pytest.mark.parametrize("model_name", ["model3", "model4_bias", "model5"])

@@ -82,7 +82,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         weights = runs.get_weights(self.model)
-        if best_epoch(self.leg.history) == epoch + 1:
+        if best_epoch(self.leg.history, self.leg.judged_from) == epoch + 1:
             storage.save_arrays(self.folder / "best.npz", weights)
         if (epoch + 1) % self.model.config.save_step == 0:
             storage.save_arrays(self.folder / f"weights-{epoch + 1:06d}.npz", weights)
@@ -91,26 +91,31 @@ class Checkpoints(keras.callbacks.Callback):
         runs.save_state(self.folder, self.model, self.leg)
 
 
-def best_epoch(history: dict[str, list]) -> int:
-    """The first epoch, counted from 1, with the highest validation ELBO."""
-    return history["epoch"][int(np.argmax(history["val_elbo"]))]
+def best_epoch(history: dict[str, list], judged_from: int = 0) -> int:
+    """The first epoch after `judged_from`, counted from 1, with the highest validation ELBO."""
+    judged = [i for i, epoch in enumerate(history["epoch"]) if epoch > judged_from]
+    values = [history["val_elbo"][i] for i in judged]
+    return history["epoch"][judged[int(np.argmax(values))]] if judged else judged_from
 
 
 class EarlyStopping(keras.callbacks.Callback):
     """Stops after `patience` epochs without a better validation ELBO; 0 never stops.
 
     It decides from the history alone, so that a resumed run stops where it would have stopped.
+    Epochs up to `judged_from` had another loss, and none of them is the best.
     """
 
-    def __init__(self, history: dict[str, list], patience: int, first_epoch: int):
+    def __init__(self, history: dict[str, list], patience: int, first_epoch=0, judged_from=0):
         super().__init__()
-        self.history, self.patience, self.first_epoch = history, patience, first_epoch
+        self.history, self.patience = history, patience
+        self.first_epoch, self.judged_from = first_epoch, judged_from
 
     def is_due(self) -> bool:
         if not (self.patience and self.history.get("epoch")):
             return False
         done = self.history["epoch"][-1]
-        return done - max(best_epoch(self.history), self.first_epoch) >= self.patience
+        best = best_epoch(self.history, self.judged_from)
+        return done - max(best, self.first_epoch) >= self.patience
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training = self.is_due()

@@ -46,8 +46,8 @@ class Config:
     model_name: str = _option("model1", TRAINING, "model and architecture", choices=MODEL_NAMES)
     dataset_name: str = _option("MNIST", TRAINING,
         "MNIST, FREY, MNIST5K, or the path of your own images (a folder of PNGs, or an .npz)")
-    epochs: int = _option(20, TRAINING, "epochs to train; with --restore 1 this many more",
-        low=1, high=100_000)
+    epochs: int = _option(20, TRAINING,
+        "epochs to train; a finished run gets this many more with --restore 1", low=1, high=100_000)
     batch_size: int = _option(64, TRAINING, "images per training step", low=1, high=100_000)
     learning_rate: float = _option(1e-3, TRAINING, "step size of Adam", low=SMALLEST, high=10.0)
     cooldown: int = _option(0, TRAINING,
@@ -125,6 +125,8 @@ class Config:
         for option in dataclasses.fields(self):
             value = _checked(option, getattr(self, option.name))
             object.__setattr__(self, option.name, value)
+        if self.dataset_name.upper() in DATASET_NAMES:
+            object.__setattr__(self, "dataset_name", self.dataset_name.upper())
         if self.extra_name and not re.fullmatch(r"[\w.\-]+", self.extra_name):
             raise ValueError(
                 f"extra_name {self.extra_name!r} becomes part of a folder's name: use letters, "

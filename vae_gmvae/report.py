@@ -99,15 +99,15 @@ def _latent_maps(run: Run, split) -> dict:
     return {
         f"latent_{name}": _latent_map(name, means, colours, run.config.seed)
         for name, means in codes._asdict().items()
-        if means is not None
+        if means is not None and (len(means) >= 4 or means.shape[1] <= 2)  # t-SNE needs four
     }
 
 
 def _latent_map(name: str, means: np.ndarray, labels, seed: int):
     points = evaluation.embed_2d(means, seed=seed)
-    raw = means.shape[1] == 2
-    title = f"means of q({name}|x)" if raw else f"means of q({name}|x), t-SNE"
-    axis_names = (f"${name}_1$", f"${name}_2$") if raw else ("", "")
+    dim = means.shape[1]
+    title = f"means of q({name}|x)" if dim <= 2 else f"means of q({name}|x), t-SNE"
+    axis_names = [f"${name}_{i}$" if i <= dim <= 2 else "" for i in (1, 2)]
     return plots.latent_scatter(points, labels, title=title, axis_names=axis_names)
 
 
@@ -121,5 +121,6 @@ def _clusters(run: Run, split) -> dict:
     if split.labels is not None:
         responsibilities = evaluation.responsibilities(run.model, split.x)
         scores = evaluation.clustering_scores(responsibilities, split.labels)
-        found["cluster_confusion"] = plots.cluster_confusion(scores.counts)
+        labels = np.unique(split.labels)
+        found["cluster_confusion"] = plots.cluster_confusion(scores.counts, digits=labels)
     return found

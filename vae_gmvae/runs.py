@@ -5,12 +5,16 @@
     state-000017.npz        all that training needs to go on from epoch 17, the newest two
     finished.json           after how many epochs the run was called finished
 
+A finished run may be trained further, in another leg. config.json keeps the first one's
+configuration; "later" in it says what each later leg changed, by the epochs before that leg.
+
 Every file appears whole or not at all: it is written beside its place and then renamed.
 """
 
 import dataclasses
 import itertools
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +26,7 @@ from vae_gmvae.config import Config
 
 STATES_KEPT = 2
 FREE_TO_CHANGE = ("epochs", "cooldown", "patience", "save_step")  # when a run is continued
-WEIGHTS = ("consistency", "strokes", "y_marginal_weight")  # free too, above 0, once it is finished
+WEIGHTS = ("consistency", "strokes", "y_marginal_weight")  # free in a new leg, not to or from 0
 
 
 @dataclass
@@ -40,12 +44,16 @@ class Run:
         return len(self.history.get("epoch", []))
 
     def finish(self):
-        """Marks the run as finished: restoring it trains more epochs."""
+        """Marks the run as finished, if it has a folder: restoring it trains more epochs."""
+        if self.folder is None:
+            return
         storage.write_json(self.folder / "finished.json", {"epochs_done": self.epochs_done})
 
 
 def load_run(folder, weights: str = "best") -> Run:
     """The run in `folder` with the weights of best.npz, last.npz or weights-<epoch>.npz.
+
+    Its configuration is that of its first leg.
 
     Raises:
         FileNotFoundError: no run there, or not those weights.
@@ -125,11 +133,15 @@ def _state_variables(model):
 
 @dataclass
 class Leg:
-    """A stretch of training: `first_epoch` is done before it, `target_epochs` after it."""
+    """A stretch of training: `first_epoch` is done before it, `target_epochs` after it.
+
+    Epochs up to `judged_from` had another loss: they do not count for the best weights.
+    """
 
     first_epoch: int
     target_epochs: int
     history: dict[str, list]
+    judged_from: int = 0
 
     @property
     def epochs_done(self) -> int:
@@ -164,9 +176,9 @@ def check_same(config: Config, folder: Path):
         raise FileNotFoundError(
             f"no checkpoint to restore in {folder}: {there}; train first with --restore 0"
         )
-    old = storage.read_json(folder / "config.json", "config")["config"]
-    old, new = Config.from_dict(old).to_dict(), config.to_dict()  # options younger than the run
-    weights = [k for k in WEIGHTS if old[k] and new[k]] if finished_epochs(folder) else []
+    old, new = _newest_config(folder), config.to_dict()
+    trained, finished = max(map(_epochs_of, states(folder)), default=0), finished_epochs(folder)
+    weights = [k for k in WEIGHTS if old[k] and new[k]] if 0 < finished >= trained else []
     free = {*FREE_TO_CHANGE, *weights}
     differ = [k for k in new if k not in free and old[k] != new[k]]
     if differ:
@@ -177,14 +189,27 @@ def check_same(config: Config, folder: Path):
         )
 
 
-def note_changes(folder: Path, config: Config, leg: "Leg"):
-    """Puts what a later leg changes into config.json: {"later": {"<epochs before>": {...}}}."""
+def next_leg(folder: Path, config: Config, last: Leg, epochs_done: int) -> Leg:
+    """The leg that trains a run finished after `epochs_done` further; notes what it changes."""
+    old, new = _newest_config(folder, before=epochs_done), config.to_dict()
+    other_loss = any(old[k] != new[k] for k in WEIGHTS)
     info = storage.read_json(folder / "config.json", "config")
-    old, new = Config.from_dict(info["config"]).to_dict(), config.to_dict()
-    changes = {k: v for k, v in new.items() if v != old[k]}
-    if changes:
-        info["later"] = info.get("later", {}) | {str(leg.first_epoch): changes}
+    first = Config.from_dict(info["config"]).to_dict()
+    changes = {k: v for k, v in new.items() if v != first[k]}
+    if changes or "later" in info:
+        info["later"] = info.get("later", {}) | {str(epochs_done): changes}
         storage.write_json(folder / "config.json", info)
+    judged_from = epochs_done if other_loss else last.judged_from
+    return Leg(epochs_done, epochs_done + config.epochs, last.history, judged_from)
+
+
+def _newest_config(folder: Path, before: float = math.inf) -> dict:
+    """The values of the newest leg's configuration, of those that began before an epoch."""
+    info = storage.read_json(folder / "config.json", "config")
+    first = Config.from_dict(info["config"]).to_dict()  # with options younger than the run
+    later = {int(begun): changes for begun, changes in info.get("later", {}).items()}
+    newest = max((begun for begun in later if begun < before), default=None)
+    return first | later.get(newest, {})
 
 
 def set_aside(folder: Path, say=print):
@@ -209,6 +234,10 @@ def save_state(folder: Path, model, leg: Leg):
     )
     for old in states(folder)[STATES_KEPT:]:
         old.unlink()
+
+
+def _epochs_of(state: Path) -> int:
+    return int(state.stem.rpartition("-")[2])
 
 
 def states(folder: Path) -> list[Path]:

@@ -43,7 +43,8 @@ def train(
         folder: where to keep the run; None keeps nothing on disk.
         restore: go on from the newest state in `folder`. A run that was cut short is completed,
             bit for bit as if it had not been; a finished one is trained for config.epochs more,
-            with other weights of consistency, strokes and balance if `config` has them.
+            with other weights of consistency, strokes and balance if `config` has them; then the
+            best weights are the best of these epochs.
         distribute: share every batch among all GPUs of this machine (or its CPU devices). It is
             no part of `config`: the objective stays that of one device, and the noise too, but
             for dense models on TensorFlow, whose noise XLA makes on one device.
@@ -215,7 +216,9 @@ def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 def _fit(config, model, leg, batches, data, folder, log_dir, progress):
     """Trains to the end of the leg, or not at all where it had already come to its end."""
-    stopping = callbacks.EarlyStopping(leg.history, config.patience, leg.first_epoch)
+    stopping = callbacks.EarlyStopping(
+        leg.history, config.patience, leg.first_epoch, leg.judged_from
+    )
     if leg.epochs_done >= leg.target_epochs or stopping.is_due():
         return
     bar = callbacks.Progress(batches.steps, leg.epochs_done, leg.target_epochs, shown=progress)
@@ -262,8 +265,7 @@ def _resume(folder: Path, model, config: Config, say) -> runs.Leg:
         return runs.Leg(0, config.epochs, {})
     finished = runs.finished_epochs(folder)
     if finished >= leg.epochs_done:  # greater where the newest state was damaged
-        leg = runs.Leg(finished, finished + config.epochs, leg.history)
-        runs.note_changes(folder, config, leg)
+        leg = runs.next_leg(folder, config, leg, finished)
     say(f"restored epoch {leg.epochs_done} of {folder}; training to epoch {leg.target_epochs}")
     return leg
 

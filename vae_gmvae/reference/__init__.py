@@ -44,7 +44,9 @@ def load_reference(model_name: str, dataset_name: str = "MNIST") -> runs.Run:
         ValueError: no such pair, or a damaged file.
         FileNotFoundError: the installation lacks the run.
     """
-    return runs.load_run(folder_of(model_name, dataset_name), weights="weights")
+    run = runs.load_run(folder_of(model_name, dataset_name), weights="weights")
+    run.folder = None  # nobody shall write there
+    return run
 
 
 def clustering_results() -> list[dict]:

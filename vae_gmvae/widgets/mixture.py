@@ -64,7 +64,8 @@ class MixtureExplorer(Explorer):
         z: the latent code that is decoded, float32 [z_dim]; k or w move it, and setting it sets
             its place within the cluster.
     Raises:
-        ValueError: a model without a mixture prior, or images of another shape than the model's.
+        ValueError: a model without a mixture prior or with z of one dimension, or images of another
+            shape than the model's.
     """
 
     _esm = bundle("mixture")
@@ -83,6 +84,8 @@ class MixtureExplorer(Explorer):
         config = run.config
         if not (config.is_gmvae or config.model_name == "model3"):
             raise ValueError(f"{config.model_name} has no mixture prior: take a LatentExplorer")
+        if config.z_dim == 1:
+            raise ValueError("z_dim is 1, and a line has no plane to draw: take a LatentExplorer")
         random = np.random.default_rng(0)
         w_dim = config.w_dim if config.is_gmvae else 0
         styles = random.standard_normal((STYLES, w_dim))

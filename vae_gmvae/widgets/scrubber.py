@@ -41,8 +41,8 @@ class TrainingScrubber(Explorer):
     Attributes:
         epoch: the epoch that is shown, one of `epochs`; set it, or read what the reader chose.
     Raises:
-        ValueError: fewer than two kept weights, or images of another shape than the model's.
-        FileNotFoundError: no run there.
+        ValueError: fewer than two kept weights, as where no run is, or images of another shape
+            than the model's.
     """
 
     _esm = bundle("scrubber")
