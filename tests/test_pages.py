@@ -87,7 +87,8 @@ class Visit:
         self.page.close()
 
     def _note(self, message):
-        if message.type in ("error", "warning"):
+        asked_by_itself = message.location["url"].endswith("/favicon.ico")  # index.html names none
+        if message.type in ("error", "warning") and not asked_by_itself:
             self.complaints.append(message.text)
 
     def foreign(self, address):
