@@ -49,7 +49,9 @@ STROKES = WIDE | dict(strokes=0.5, strokes_warmup=20, epochs=120)
 CONV = dict(z_dim=20, epochs=30, cooldown=10, strokes=0.5, strokes_warmup=10)
 STARTS, START_EPOCHS = 5, 10
 AGAIN = dict(epochs=60, cooldown=40)
-SETTLED = AGAIN | dict(consistency=10.0, y_marginal_weight=2.0)
+CALM = dict(consistency=10.0, y_marginal_weight=2.0)  # weights for clusters that have settled
+FEWER_STROKES = dict(strokes=0.1)
+UNEVEN = dict(y_marginal_weight=1.0)  # sixteen clusters of one size cannot share ten digits out
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 
@@ -75,11 +77,17 @@ EXPERIMENTS = {
         for k in (10, 16, 30)
     },
     "recipe/again/10": Experiment(recipe(**STROKES), STARTS, AGAIN),
-    "recipe/settled/10": Experiment(recipe(**STROKES), STARTS, SETTLED | dict(strokes=0.1)),
     **{
-        f"recipe/settled/{k}": Experiment(recipe(num_clusters=k, **WIDE), STARTS, SETTLED)
-        for k in (16, 30)
+        f"ablation/again/{name}": Experiment(recipe(**STROKES), STARTS, AGAIN | {name: value})
+        for name, value in (CALM | FEWER_STROKES).items()
     },
+    "recipe/settled/10": Experiment(recipe(**STROKES), STARTS, AGAIN | CALM | FEWER_STROKES),
+    "recipe/settled/16": Experiment(
+        recipe(num_clusters=16, **STROKES | UNEVEN),
+        STARTS,
+        AGAIN | CALM | FEWER_STROKES | UNEVEN,
+    ),
+    "recipe/settled/30": Experiment(recipe(num_clusters=30, **WIDE), STARTS, AGAIN | CALM),
     **{
         f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k, **CONV))
         for k in (10, 16, 30)
