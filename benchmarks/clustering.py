@@ -49,8 +49,10 @@ STROKES = WIDE | dict(strokes=0.5, strokes_warmup=20, epochs=120)
 CONV = dict(z_dim=20, epochs=30, cooldown=10, strokes=0.5, strokes_warmup=10)
 STARTS, START_EPOCHS = 5, 10
 AGAIN = dict(epochs=60, cooldown=40)
-CALM = dict(consistency=10.0, y_marginal_weight=2.0)  # weights for clusters that have settled
+MORE_CONSISTENT = dict(consistency=10.0)  # what clusters bear that have settled
+LESS_MARGINAL = dict(y_marginal_weight=2.0)
 FEWER_STROKES = dict(strokes=0.1)
+SETTLED = AGAIN | MORE_CONSISTENT | LESS_MARGINAL
 UNEVEN = dict(y_marginal_weight=1.0)  # sixteen clusters of one size cannot share ten digits out
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
@@ -78,16 +80,18 @@ EXPERIMENTS = {
     },
     "recipe/again/10": Experiment(recipe(**STROKES), STARTS, AGAIN),
     **{
-        f"ablation/again/{name}": Experiment(recipe(**STROKES), STARTS, AGAIN | {name: value})
-        for name, value in (CALM | FEWER_STROKES).items()
+        f"ablation/again/{name}": Experiment(recipe(**STROKES), STARTS, AGAIN | change)
+        for name, change in {
+            "consistency": MORE_CONSISTENT,
+            "marginal": LESS_MARGINAL,
+            "strokes": FEWER_STROKES,
+        }.items()
     },
-    "recipe/settled/10": Experiment(recipe(**STROKES), STARTS, AGAIN | CALM | FEWER_STROKES),
+    "recipe/settled/10": Experiment(recipe(**STROKES), STARTS, SETTLED | FEWER_STROKES),
     "recipe/settled/16": Experiment(
-        recipe(num_clusters=16, **STROKES | UNEVEN),
-        STARTS,
-        AGAIN | CALM | FEWER_STROKES | UNEVEN,
+        recipe(num_clusters=16, **STROKES | UNEVEN), STARTS, SETTLED | FEWER_STROKES | UNEVEN
     ),
-    "recipe/settled/30": Experiment(recipe(num_clusters=30, **WIDE), STARTS, AGAIN | CALM),
+    "recipe/settled/30": Experiment(recipe(num_clusters=30, **WIDE), STARTS, SETTLED),
     **{
         f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k, **CONV))
         for k in (10, 16, 30)
