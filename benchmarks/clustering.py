@@ -197,9 +197,10 @@ def summary(lines: list[dict]) -> dict[str, dict]:
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    centre = dict(mean=float(np.mean(values)), median=float(np.median(values)))
-    return centre | dict(sd=spread, best=max(values), worst=min(values))
+    found = dict(mean=float(np.mean(values)), median=float(np.median(values)))
+    if len(values) > 1:  # a single seed has no spread
+        found |= dict(sd=float(np.std(values, ddof=1)), best=max(values), worst=min(values))
+    return found
 
 
 def table(found: dict[str, dict]) -> str:
@@ -219,8 +220,10 @@ def table(found: dict[str, dict]) -> str:
 def _percent(spread: dict | None) -> str:
     if spread is None:
         return ""
-    mean, sd, best, worst = (100 * spread[key] for key in ("mean", "sd", "best", "worst"))
-    return f"{mean:.1f} ± {sd:.1f} ({worst:.1f} to {best:.1f})"
+    scores = {name: f"{100 * value:.1f}" for name, value in spread.items()}
+    if "sd" not in scores:
+        return scores["mean"]
+    return "{mean} ± {sd} ({worst} to {best})".format(**scores)
 
 
 def main():

@@ -246,6 +246,8 @@ def test_the_summary_is_mean_median_spread_best_and_worst(clustering):
     assert found["accuracy_majority"] == pytest.approx(expected)
     row = clustering.table({name: found}).splitlines()[-1]
     assert row.endswith("| 3 |  | 70.0 ± 26.5 (50.0 to 100.0) | 50.0 ± 0.0 (50.0 to 50.0) | 1.0 |")
+    row = clustering.table(clustering.summary(lines[:1])).splitlines()[-1]
+    assert row.endswith("| 1 |  | 50.0 | 50.0 | 1.0 |")  # one seed has no spread
 
 
 # --- densities
