@@ -46,7 +46,6 @@ ABLATIONS = {  # what each of the two options does
 }
 WIDE = dict(z_dim=20, hidden_dim=256, epochs=100, cooldown=20)
 STROKES = WIDE | dict(strokes=0.5, strokes_warmup=20, epochs=120)
-CONV = dict(z_dim=20, epochs=30, cooldown=10, strokes=0.5, strokes_warmup=10)
 STARTS, START_EPOCHS = 5, 10
 AGAIN = dict(epochs=60, cooldown=40)
 MORE_CONSISTENT = dict(consistency=10.0)  # what clusters bear that have settled
@@ -54,6 +53,8 @@ LESS_MARGINAL = dict(y_marginal_weight=2.0)
 FEWER_STROKES = dict(strokes=0.1)
 SETTLED = AGAIN | MORE_CONSISTENT | LESS_MARGINAL
 UNEVEN = dict(y_marginal_weight=1.0)  # sixteen clusters of one size cannot share ten digits out
+CONV = STROKES | UNEVEN | dict(epochs=60)  # an epoch costs what seven dense ones do
+CONV_AGAIN = SETTLED | FEWER_STROKES | UNEVEN | dict(epochs=30, cooldown=20)
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 
@@ -93,7 +94,7 @@ EXPERIMENTS = {
     ),
     "recipe/settled/30": Experiment(recipe(num_clusters=30, **WIDE), STARTS, SETTLED),
     **{
-        f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k, **CONV))
+        f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k, **CONV), STARTS, CONV_AGAIN)
         for k in (10, 16, 30)
     },
     **{f"thesis/{k}": Experiment(preset("thesis", k)) for k in ("model4_bias", "model5")},
