@@ -102,11 +102,15 @@ EXPERIMENTS = {
 
 
 def trained(config: Config, data, folder: Path, epochs: int) -> runs.Run:
-    """The run in `folder`, trained until it has `epochs` epochs or stops of itself."""
+    """The run in `folder`, trained until it has `epochs` epochs or stops of itself.
+
+    ValueError: a run of another configuration stands there.
+    """
     done = runs.finished_epochs(folder)
     if done:
         run = runs.load_run(folder)
         if done >= epochs or callbacks.EarlyStopping(run.history, config.patience, 0).is_due():
+            runs.check_same(config, folder, epochs=min(done, epochs))
             return run
     there = (folder / "config.json").exists()
     return train(config.replace(epochs=epochs - done), data, folder, restore=there)

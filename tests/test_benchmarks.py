@@ -184,6 +184,19 @@ def test_a_finished_run_is_trained_again(clustering, monkeypatch, tmp_path):
     assert line["metrics"] == clustering.evaluation.evaluate(last.model, data.test, **sizes, seed=1)
     monkeypatch.setattr(clustering, "train", None)  # nothing is left to train
     assert clustering.result(name, 1, data, tmp_path / "benchmark") == line
+    edited = experiment._replace(again=again | dict(consistency=9.0))
+    monkeypatch.setitem(clustering.EXPERIMENTS, name, edited)
+    with pytest.raises(ValueError, match="consistency 4.0 there, 9.0 asked for"):
+        clustering.result(name, 1, data, tmp_path / "benchmark")
+
+
+def test_a_finished_run_of_other_weights_is_refused(clustering, tmp_path):
+    config, data = trainings.config("model4_bias", epochs=1, consistency=2.0), trainings.dataset()
+    clustering.trained(config, data, tmp_path, 1)
+    clustering.trained(config.replace(epochs=2, consistency=3.0), data, tmp_path, 2)
+    clustering.trained(config, data, tmp_path, 1)
+    with pytest.raises(ValueError, match="consistency 2.0 there, 3.0 asked for"):
+        clustering.trained(config.replace(consistency=3.0), data, tmp_path, 1)
 
 
 def test_a_run_that_stopped_early_is_not_trained_on(clustering, monkeypatch, tmp_path):

@@ -163,8 +163,14 @@ def create(folder: Path, config: Config, image_shape, versions: dict, say=print)
     storage.write_json(folder / "config.json", info)
 
 
-def check_same(config: Config, folder: Path):
+def check_same(config: Config, folder: Path, epochs: int | None = None):
     """Raises where `folder` has no run to continue, or one of another configuration.
+
+    Args:
+        config: what is asked for.
+        folder: the run's folder.
+        epochs: given, the leg that led to so many epochs is compared, and none of its weights is
+            free; else the newest leg, which another may follow with other weights.
 
     Raises:
         FileNotFoundError: no run there; the message names those that are.
@@ -176,9 +182,10 @@ def check_same(config: Config, folder: Path):
         raise FileNotFoundError(
             f"no checkpoint to restore in {folder}: {there}; train first with --restore 0"
         )
-    old, new = _newest_config(folder), config.to_dict()
+    old, new = _newest_config(folder, before=epochs or math.inf), config.to_dict()
     trained, finished = max(map(_epochs_of, states(folder)), default=0), finished_epochs(folder)
-    weights = [k for k in WEIGHTS if old[k] and new[k]] if 0 < finished >= trained else []
+    may_follow = epochs is None and 0 < finished >= trained
+    weights = [k for k in WEIGHTS if old[k] and new[k]] if may_follow else []
     free = {*FREE_TO_CHANGE, *weights}
     differ = [k for k in new if k not in free and old[k] != new[k]]
     if differ:
