@@ -53,8 +53,8 @@ LESS_MARGINAL = dict(y_marginal_weight=2.0)
 FEWER_STROKES = dict(strokes=0.1)
 SETTLED = AGAIN | MORE_CONSISTENT | LESS_MARGINAL
 UNEVEN = dict(y_marginal_weight=1.0)  # as in the ELBO: clusters of one size may not suit the data
-CONV = STROKES | UNEVEN | dict(epochs=60)  # an epoch costs what seven dense ones do
-CONV_AGAIN = SETTLED | FEWER_STROKES | UNEVEN | dict(epochs=30, cooldown=20)
+CONV = STROKES | UNEVEN | dict(epochs=30, cooldown=0)  # an epoch costs what seven dense ones do
+CONV_AGAIN = AGAIN | FEWER_STROKES | UNEVEN | dict(consistency=20.0)  # codes that bear still more
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 
