@@ -306,6 +306,8 @@ def _reference(base: Config) -> dict:
         settings |= dict(consistency=5.0, consistency_warmup=6)
     if base.is_gmvae and base.dataset_name != "FREY":
         settings |= dict(likelihood="bernoulli", x_var=0.1)
+    if base.model_name == "model5" and base.dataset_name != "FREY":
+        settings |= dict(strokes=0.5, strokes_warmup=20, epochs=60, cooldown=20)
     if base.dataset_name == "FREY":  # 1,573 images: a twentieth of the steps of an epoch
         settings |= dict(batch_size=64, epochs=300)
         settings |= dict(consistency_warmup=150) if base.is_gmvae else {}
