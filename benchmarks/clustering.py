@@ -10,6 +10,8 @@ say most about the validation images: the information I(x; y), for which no labe
 that is trained again raises the learning rate of the finished run once more, and lets it fall; one
 that has settled is asked for more consistency and less balance then. Both are scored with their
 last weights: the best validation ELBO may by chance be that of the end of the first leg.
+
+Several processes may run at once, each with seeds of its own.
 """
 
 import argparse
@@ -158,7 +160,8 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         run = runs.load_run(folder, weights="last")
     if name.startswith(PICTURED):
         images = [run.model.sample(PICTURES, seed=seed, k=k) for k in range(config.num_clusters)]
-        reference.add_clustering_samples(f"{name}/{seed}", images)
+        with tables.alone(reference.SAMPLES.parent):
+            reference.add_clustering_samples(f"{name}/{seed}", images)
     metrics = evaluation.evaluate(
         run.model,
         data.test,
@@ -249,8 +252,9 @@ def main():
         for seed in options.seeds:
             if (name, seed) not in there:
                 add(result(name, seed, data, options.checkpoint_dir))
-    found = table(summary(reference.clustering_results()))
-    tables.write(tables.README, "clustering", found)
+    with tables.alone(tables.README.parent):
+        found = table(summary(reference.clustering_results()))
+        tables.write(tables.README, "clustering", found)
     print(found)
 
 

@@ -101,7 +101,8 @@ def main():
         if (name, seed) not in there:
             line = result(name, EXPERIMENTS[name].replace(seed=seed), data, options.checkpoint_dir)
             tables.add_line(reference.DENSITIES, line, EXPERIMENTS)
-            tables.write(tables.README, "densities", table(reference.density_results()))
+            with tables.alone(tables.README.parent):
+                tables.write(tables.README, "densities", table(reference.density_results()))
     print(table(reference.density_results()))
 
 

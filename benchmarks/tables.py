@@ -1,6 +1,9 @@
 """Results as Markdown, and their places in the README files."""
 
+import contextlib
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,17 @@ from pairs import PAIRS
 from vae_gmvae import storage
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+@contextlib.contextmanager
+def alone(folder: Path):
+    """Other processes wait, so that what is read in here, changed and written is not lost."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def write(page: Path, name: str, text: str):
@@ -32,11 +46,12 @@ def marks(name: str) -> tuple[str, str]:
 def add_line(path: Path, line: dict, experiments):
     """Puts a line into a file of JSON lines, in the order of the experiments and the seeds."""
     order = list(experiments)
-    there = path.read_text("utf-8").splitlines() if path.exists() else []
-    lines = [*map(json.loads, there), line]
-    lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
-    with storage.atomic(path) as file:
-        file.writelines((json.dumps(found) + "\n").encode() for found in lines)
+    with alone(path.parent):
+        there = path.read_text("utf-8").splitlines() if path.exists() else []
+        lines = [*map(json.loads, there), line]
+        lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
+        with storage.atomic(path) as file:
+            file.writelines((json.dumps(found) + "\n").encode() for found in lines)
 
 
 def result(folder: Path, metrics: dict) -> dict:

@@ -245,6 +245,24 @@ def test_lines_stand_in_the_order_of_experiments_and_seeds(clustering, monkeypat
     assert [(line["experiment"], line["seed"]) for line in lines] == [keys[2], keys[1], keys[0]]
 
 
+def test_no_line_is_lost_where_several_processes_write(tmp_path):
+    program = (
+        "import pathlib, sys, tables\n"
+        "path, first = pathlib.Path(sys.argv[1]), int(sys.argv[2])\n"
+        "for seed in range(first, first + 20):\n"
+        "    tables.add_line(path, {'experiment': 'a', 'seed': seed}, ['a'])\n"
+    )
+    path, environment = tmp_path / "lines.jsonl", os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program, str(path)]
+    writers = [
+        subprocess.Popen([*command, str(first)], cwd=ROOT / "benchmarks", env=environment)
+        for first in (0, 20, 40)
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    lines = map(json.loads, path.read_text().splitlines())
+    assert [line["seed"] for line in lines] == list(range(60))
+
+
 def test_the_summary_is_mean_median_spread_best_and_worst(clustering):
     name = next(iter(clustering.EXPERIMENTS))
     scores = dict.fromkeys(("nmi", "ari", "elbo", "log_p_x", "clusters_in_use"), 1.0)
