@@ -48,15 +48,18 @@ ABLATIONS = {  # what each of the two options does
 }
 WIDE = dict(z_dim=20, hidden_dim=256, epochs=100, cooldown=20)
 STROKES = WIDE | dict(strokes=0.5, strokes_warmup=20, epochs=120)
-STARTS, START_EPOCHS = 5, 10
+STARTS = 5
 AGAIN = dict(epochs=60, cooldown=40)
 MORE_CONSISTENT = dict(consistency=10.0)  # what clusters bear that have settled
 LESS_MARGINAL = dict(y_marginal_weight=2.0)
 FEWER_STROKES = dict(strokes=0.1)
 SETTLED = AGAIN | MORE_CONSISTENT | LESS_MARGINAL
 UNEVEN = dict(y_marginal_weight=1.0)  # as in the ELBO: clusters of one size may not suit the data
-CONV = STROKES | UNEVEN | dict(epochs=30, cooldown=0)  # an epoch costs what seven dense ones do
-CONV_AGAIN = AGAIN | FEWER_STROKES | UNEVEN | dict(consistency=20.0)  # codes that bear still more
+CONV = STROKES | UNEVEN | dict(filters=16, strokes_warmup=8, epochs=16, cooldown=0)
+CONV_AGAIN = FEWER_STROKES | UNEVEN | dict(consistency=20.0, epochs=26, cooldown=20)
+CONV_STARTS = dict(starts=4, start_epochs=4)  # an epoch costs what three or four dense ones do
+LONG = STROKES | UNEVEN | dict(epochs=30, cooldown=0)  # 32 filters: what seven dense ones do
+LONG_AGAIN = AGAIN | FEWER_STROKES | UNEVEN | dict(consistency=20.0)
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 
@@ -66,6 +69,7 @@ class Experiment(NamedTuple):
     config: Config
     starts: int = 1
     again: dict[str, float] = {}  # what changes then, if it is
+    start_epochs: int = 10
 
 
 def recipe(model_name: str = "model4_bias", **changes) -> Config:
@@ -96,9 +100,12 @@ EXPERIMENTS = {
     ),
     "recipe/settled/30": Experiment(recipe(num_clusters=30, **WIDE), STARTS, SETTLED),
     **{
-        f"recipe/conv/{k}": Experiment(recipe("model5", num_clusters=k, **CONV), STARTS, CONV_AGAIN)
+        f"recipe/conv/{k}": Experiment(
+            recipe("model5", num_clusters=k, **CONV), again=CONV_AGAIN, **CONV_STARTS
+        )
         for k in (10, 16, 30)
     },
+    "recipe/conv_long/10": Experiment(recipe("model5", **LONG), STARTS, LONG_AGAIN),
     **{f"thesis/{k}": Experiment(preset("thesis", k)) for k in ("model4_bias", "model5")},
 }
 
@@ -118,12 +125,12 @@ def trained(config: Config, data, folder: Path, epochs: int) -> runs.Run:
     return train(config.replace(epochs=epochs - done), data, folder, restore=there)
 
 
-def scores_of_starts(starts: list[Config], data, folder: Path) -> dict[str, dict]:
+def scores_of_starts(starts: list[Config], epochs: int, data, folder: Path) -> dict[str, dict]:
     """By the seed of each start: what decides, and the accuracy that it foretells or not."""
     kept = folder / "starts.json"  # the best one will have trained on
     if not kept.exists():
         short = [config.replace(cooldown=0) for config in starts]
-        begun = [trained(c, data, folder / f"start-{c.seed}", START_EPOCHS) for c in short]
+        begun = [trained(c, data, folder / f"start-{c.seed}", epochs) for c in short]
         storage.write_json(kept, {str(run.config.seed): scores_of(run, data) for run in begun})
     return storage.read_json(kept)
 
@@ -144,14 +151,14 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
 
     What a pictured experiment draws from its clusters goes into a file of its own.
     """
-    config, starts, again = EXPERIMENTS[name]
+    config, starts, again, start_epochs = EXPERIMENTS[name]
     folder = checkpoints / name.replace("/", "-") / f"seed-{seed}"
     found = {}
     if starts == 1:
         config = config.replace(seed=seed)
     else:
         candidates = [config.replace(seed=starts * seed + start) for start in range(starts)]
-        found = scores_of_starts(candidates, data, folder)
+        found = scores_of_starts(candidates, start_epochs, data, folder)
         config = config.replace(seed=int(max(found, key=lambda one: found[one]["information"])))
         folder = folder / f"start-{config.seed}"
     run = trained(config, data, folder, config.epochs)

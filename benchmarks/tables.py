@@ -44,14 +44,21 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def add_line(path: Path, line: dict, experiments):
-    """Puts a line into a file of JSON lines, in the order of the experiments and the seeds."""
+    """Puts a line into a file of JSON lines, in the order of the experiments and the seeds.
+
+    Its numbers keep seven digits.
+    """
     order = list(experiments)
     with alone(path.parent):
         there = path.read_text("utf-8").splitlines() if path.exists() else []
-        lines = [*map(json.loads, there), line]
+        lines = [*map(json.loads, there), storage.shortened(line)]
         lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
         with storage.atomic(path) as file:
-            file.writelines((json.dumps(found) + "\n").encode() for found in lines)
+            file.writelines(f"{_compact(found)}\n".encode() for found in lines)
+
+
+def _compact(line: dict) -> str:
+    return json.dumps(line, separators=(",", ":"))
 
 
 def result(folder: Path, metrics: dict) -> dict:

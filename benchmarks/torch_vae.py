@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vae_gmvae.networks import FILTERS, KERNEL, WIDE_LOGVAR
+from vae_gmvae.networks import KERNEL, WIDE_LOGVAR
 
 LOG_2PI = math.log(2 * math.pi)
 STRIDE = dict(kernel_size=KERNEL, stride=2, padding=1)  # halves or doubles a side
@@ -23,12 +23,12 @@ class TorchVAE(nn.Module):
         height, width, channels = image_shape
         hidden, pixels = config.hidden_dim, math.prod(image_shape)
         self.convolutional, self.x_var = config.is_convolutional, config.x_var
-        self.seed_image = (FILTERS[-1], height // 4, width // 4)  # channels first
+        self.seed_image = (2 * config.filters, height // 4, width // 4)  # channels first
         if self.convolutional:
             flat = math.prod(self.seed_image)
-            before = _convolutions(channels)
+            before = _convolutions(channels, config.filters)
             after = [nn.Linear(hidden, flat), nn.ReLU(), nn.Unflatten(1, self.seed_image)]
-            after += _transposed_convolutions(channels)
+            after += _transposed_convolutions(channels, config.filters)
         else:
             flat, before, after = pixels, [], [nn.Linear(hidden, pixels)]
         self.trunk = nn.Sequential(*before, nn.Flatten(), *_hidden(flat, config))
@@ -89,16 +89,14 @@ def _hidden(inputs, config) -> list[nn.Module]:
     return [layer for pair in pairs for layer in pair]
 
 
-def _convolutions(channels) -> list[nn.Module]:
-    first, second = FILTERS
-    inner = nn.Conv2d(first, second, **STRIDE)
-    return [nn.Conv2d(channels, first, **STRIDE), nn.ReLU(), inner, nn.ReLU()]
+def _convolutions(channels, filters) -> list[nn.Module]:
+    inner = nn.Conv2d(filters, 2 * filters, **STRIDE)
+    return [nn.Conv2d(channels, filters, **STRIDE), nn.ReLU(), inner, nn.ReLU()]
 
 
-def _transposed_convolutions(channels) -> list[nn.Module]:
-    first, second = FILTERS
-    inner = nn.ConvTranspose2d(second, first, **STRIDE)
-    return [inner, nn.ReLU(), nn.ConvTranspose2d(first, channels, **STRIDE)]
+def _transposed_convolutions(channels, filters) -> list[nn.Module]:
+    inner = nn.ConvTranspose2d(2 * filters, filters, **STRIDE)
+    return [inner, nn.ReLU(), nn.ConvTranspose2d(filters, channels, **STRIDE)]
 
 
 def _keras_layers(weights) -> list[str]:

@@ -134,7 +134,7 @@ def test_every_line_is_a_run_of_its_experiment(clustering):
     lines = reference.clustering_results()
     assert len({(line["experiment"], line["seed"]) for line in lines}) == len(lines)
     for line in lines:
-        config, starts, again = clustering.EXPERIMENTS[line["experiment"]]
+        config, starts, again, _ = clustering.EXPERIMENTS[line["experiment"]]
         assert line.get("again", {}) == again
         assert line["epochs"] <= config.epochs + again.get("epochs", 0)
         seeds = range(starts * line["seed"], starts * (line["seed"] + 1))
@@ -154,8 +154,8 @@ def test_every_line_is_a_run_of_its_experiment(clustering):
 def test_the_start_with_the_most_information_goes_on(clustering, monkeypatch, tmp_path):
     config = trainings.config("model4_bias", epochs=3)
     name, data = "recipe/dense/10", trainings.dataset()
-    monkeypatch.setitem(clustering.EXPERIMENTS, name, clustering.Experiment(config, starts=2))
-    monkeypatch.setattr(clustering, "START_EPOCHS", 1)
+    experiment = clustering.Experiment(config, starts=2, start_epochs=1)
+    monkeypatch.setitem(clustering.EXPERIMENTS, name, experiment)
     line = clustering.result(name, 4, data, tmp_path)
     assert set(line["starts"]) == {"8", "9"}
     best = int(max(line["starts"], key=lambda one: line["starts"][one]["information"]))

@@ -111,3 +111,19 @@ def test_sizes_of_the_dense_models(hidden_dim, num_layers, z_dim):
     for model_name, expected in (("model1", vae), ("model3", vae), ("model4_bias", gmvae)):
         model = toys.shared(model_name, w_dim=w_dim, num_clusters=clusters, **size)
         assert sum(math.prod(v.shape) for v in model.trainable_variables) == expected
+
+
+@pytest.mark.parametrize("filters, shape", [(32, (28, 28, 1)), (3, (28, 20, 1)), (5, (9, 6, 2))])
+def test_sizes_of_the_convolutional_vae(filters, shape):
+    """`filters` in the first convolution, twice as many in the second, and backwards."""
+    hidden_dim, num_layers, z_dim = 8, 3, 5
+    rows, columns = (math.ceil(side / 4) for side in shape[:2])
+    channels, flat = shape[2], rows * columns * 2 * filters
+    inner = 16 * filters * 2 * filters  # 4 x 4 kernels
+    convolutions = 16 * channels * filters + filters + inner + 2 * filters
+    transposed = inner + filters + 16 * filters * channels + channels
+    expected = convolutions + stack(flat, hidden_dim, num_layers, z_dim, z_dim)
+    expected += stack(z_dim, hidden_dim, num_layers, flat) + transposed
+    options = dict(hidden_dim=hidden_dim, num_layers=num_layers, z_dim=z_dim, filters=filters)
+    model = toys.toy("model2", shape, **options)
+    assert sum(math.prod(v.shape) for v in model.trainable_variables) == expected

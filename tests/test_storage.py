@@ -1,6 +1,7 @@
 """Files on disk: whole or absent, the old ones kept, damage found."""
 
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,19 @@ def test_history_comes_back_to_the_last_bit(tmp_path_factory, values):
     assert found == history and list(found) == list(history)
     assert all(type(epoch) is int for epoch in found["epoch"])
     assert all(type(value) is float for value in found["elbo"])
+
+
+numbers = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(value=numbers)
+def test_shortened_numbers_have_seven_digits(value):
+    values = {"a": [value, 7, None, "text", {"b": value}]}
+    number, *others = storage.shortened(values)["a"]
+    assert others == [7, None, "text", {"b": number}]
+    assert len(Decimal(repr(number)).normalize().as_tuple().digits) <= 7
+    assert number == pytest.approx(value, rel=5e-7, abs=0)
 
 
 def test_a_run_without_history_has_none(tmp_path):

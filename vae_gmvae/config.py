@@ -72,6 +72,8 @@ class Config:
     hidden_dim: int = _option(50, NETWORKS, "units of each hidden dense layer", low=1, high=65536)
     num_layers: int = _option(2, NETWORKS,
         "dense layers of each network, the output layer counted", low=1, high=100)
+    filters: int = _option(32, NETWORKS,
+        "filters of the first convolution; the second has twice as many", low=1, high=4096)
     dropout: float = _option(0.0, NETWORKS, "share of hidden units dropped while training",
         low=0.0, high=0.95)
     variance_bound: str = _option("wide", NETWORKS,

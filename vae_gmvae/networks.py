@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import keras
 from keras import layers, ops
 
-FILTERS = (32, 64)  # of the two convolutions with stride 2, from the image inwards
 KERNEL = 4
 WIDE_LOGVAR = 12.0
 
@@ -51,12 +50,15 @@ def dense_trunk(input_shape, hidden_dim, num_layers, dropout, seeds, name) -> ke
 
 
 def conv_trunk(
-    image_shape, hidden_dim, num_layers, dropout, seeds, name, precision="float32"
+    image_shape, hidden_dim, num_layers, dropout, seeds, name, filters=32, precision="float32"
 ) -> keras.Sequential:
-    """[B, H, W, C] -> [B, hidden_dim]: two convolutions of stride 2, then the dense layers."""
+    """[B, H, W, C] -> [B, hidden_dim]: two convolutions of stride 2, then the dense layers.
+
+    The first convolution has `filters` filters, the second twice as many.
+    """
     convolutions = [
-        layers.Conv2D(filters, KERNEL, name=f"conv_{i}", **_conv_options(seeds, precision))
-        for i, filters in enumerate(FILTERS, start=1)
+        layers.Conv2D(number, KERNEL, name=f"conv_{i}", **_conv_options(seeds, precision))
+        for i, number in enumerate((filters, 2 * filters), start=1)
     ]
     flat = layers.Flatten(name="flatten")
     hidden = _hidden(hidden_dim, num_layers, dropout, seeds)
@@ -82,7 +84,7 @@ def dense_decoder(z_dim, image_shape, hidden_dim, num_layers, dropout, seeds) ->
 
 
 def conv_decoder(
-    z_dim, image_shape, hidden_dim, num_layers, dropout, seeds, precision="float32"
+    z_dim, image_shape, hidden_dim, num_layers, dropout, seeds, filters=32, precision="float32"
 ) -> keras.Sequential:
     """[B, z_dim] -> logits [B, H, W, C]: the mirror image of conv_trunk.
 
@@ -91,7 +93,7 @@ def conv_decoder(
     """
     height, width, channels = image_shape
     rows, columns = math.ceil(height / 4), math.ceil(width / 4)
-    seed_image = (rows, columns, FILTERS[-1])
+    seed_image = (rows, columns, 2 * filters)
     upsample = _conv_options(seeds, precision)
     output = _conv_options(seeds, "float32") | {"activation": None}
     return keras.Sequential(
@@ -100,7 +102,7 @@ def conv_decoder(
             *_hidden(hidden_dim, num_layers, dropout, seeds),
             _dense(math.prod(seed_image), seeds, "grow", activation="relu"),
             layers.Reshape(seed_image, name="seed_image"),
-            layers.Conv2DTranspose(FILTERS[0], KERNEL, name="deconv_1", **upsample),
+            layers.Conv2DTranspose(filters, KERNEL, name="deconv_1", **upsample),
             layers.Conv2DTranspose(channels, KERNEL, name="output", **output),
             layers.Cropping2D(((0, 4 * rows - height), (0, 4 * columns - width)), name="image"),
         ],

@@ -93,6 +93,15 @@ def read_json(path: Path, *required: str) -> dict:
     return values
 
 
+def shortened(values):
+    """The same lists and dicts, every float in them with the seven digits that a float32 holds."""
+    if isinstance(values, dict):
+        return {name: shortened(value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [shortened(value) for value in values]
+    return float(f"{values:.7g}") if isinstance(values, float) else values
+
+
 def write_history(path: Path, history: dict[str, list]):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -57,7 +57,9 @@ class _Builder:
             dropout=config.dropout,
             seeds=self.seeds,
         )
-        self.conv = {"precision": config.precision} if config.is_convolutional else {}
+        self.conv = {}
+        if config.is_convolutional:
+            self.conv = dict(filters=config.filters, precision=config.precision)
 
     def vae(self, model_class):
         return model_class(self.config, self.image_shape, self.decoder(), self.encoder("z"))

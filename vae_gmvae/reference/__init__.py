@@ -90,18 +90,10 @@ def store(run: runs.Run) -> Path:
     weights = runs.get_weights(run.model)
     rounded = {k: _rounded(v) for k, v in weights.items()}
     storage.save_arrays(folder / "weights.npz", rounded, compress=True)
-    storage.write_history(folder / "history.csv", _shortened(run.history))
+    storage.write_history(folder / "history.csv", storage.shortened(run.history))
     shutil.copyfile(run.folder / "config.json", folder / "config.json")
     (folder / "metrics.json").unlink(missing_ok=True)
     return folder
-
-
-def _shortened(history: dict[str, list]) -> dict[str, list]:
-    """Every number with the seven digits that a float32 holds."""
-    return {
-        name: [float(f"{v:.7g}") if isinstance(v, float) else v for v in column]
-        for name, column in history.items()
-    }
 
 
 def _rounded(array: np.ndarray) -> np.ndarray:
