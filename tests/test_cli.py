@@ -173,6 +173,18 @@ def test_plot_without_a_display_says_where_the_figures_are(trained, capsys):
     assert list((trained / "results").glob("*/samples.png"))
 
 
+def test_the_estimate_of_log_p_x_shows_how_far_it_is(trained, capsys):
+    assert run("--generate 1 --train 0 --restore 1") == 0
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert last.startswith("log p(x) 100%")
+
+
+def test_a_subset_is_told_from_the_whole(folder, capsys):
+    assert run("--subset 16 --summary 0") == 0
+    number = len(load_dataset("own.npz").train)
+    assert number > 16 and f": 16 of {number} training images from" in capsys.readouterr().out
+
+
 def test_a_second_run_of_a_name_keeps_the_first(trained, capsys):
     assert run("--summary 0") == 0
     names = sorted(path.name for path in (trained / "saved_models").iterdir())

@@ -77,7 +77,8 @@ def run_command(options: dict) -> int:
         binarise=settings.binarise,
     )
     _check_writable(options)
-    say(f"{settings.run_name}: {len(data.train)} training images from {data.source}")
+    of_all = f"{min(settings.subset, len(data.train))} of " if settings.subset else ""
+    say(f"{settings.run_name}: {of_all}{len(data.train)} training images from {data.source}")
     run = _train_or_load(settings, data, folder, log_dir / settings.run_name, options)
     if options["generate"] or options["plot"]:
         _report(run, data, result_dir / settings.run_name, options)
@@ -130,7 +131,7 @@ def _report(run, data, folder: Path, options):
     from vae_gmvae.report import report
 
     numbers = {"num_imgs": options["num_imgs"], "num_samples": options["num_samples"]}
-    paths = report(run, data, folder, say=say, **numbers)
+    paths = report(run, data, folder, progress=True, say=say, **numbers)
     shown = ("elbo", "log_p_x", "accuracy_one_to_one")
     found = [f"{name} {run.metrics[name]:.4g}" for name in shown if run.metrics.get(name)]
     say(f"{', '.join(found)}; {len(paths)} figures and metrics.json in {folder}")

@@ -14,7 +14,9 @@ PER_CLUSTER = 25  # images of each cluster's 5 x 5 grid
 KINDS = {"model3": "mixture", "model4_bias": "gmvae", "model5": "gmvae"}
 
 
-def report(run: Run, data, folder, *, num_imgs=50, num_samples=200, say=print) -> list[Path]:
+def report(
+    run: Run, data, folder, *, num_imgs=50, num_samples=200, progress=False, say=print
+) -> list[Path]:
     """Evaluates the run on the test set; writes its figures and metrics.json to `folder`.
 
     The run's own folder gets a copy of metrics.json.
@@ -25,6 +27,8 @@ def report(run: Run, data, folder, *, num_imgs=50, num_samples=200, say=print) -
         folder: where the PNGs and metrics.json go.
         num_imgs: how many generated images and reconstructions to draw.
         num_samples: importance samples behind log p(x).
+        progress: show a bar while log p(x) is estimated.
+        say: where messages go.
 
     Returns:
         The paths of the figures.
@@ -35,9 +39,8 @@ def report(run: Run, data, folder, *, num_imgs=50, num_samples=200, say=print) -
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     say(f"evaluating on {len(data.test)} test images, {num_samples} samples each for log p(x)")
-    metrics = evaluation.evaluate(
-        run.model, data.test, num_samples=num_samples, seed=run.config.seed
-    )
+    options = dict(num_samples=num_samples, progress=progress)
+    metrics = evaluation.evaluate(run.model, data.test, **options, seed=run.config.seed)
     metrics = {"epochs": run.epochs_done} | metrics
     run.metrics = {name: _finite_or_none(value) for name, value in metrics.items()}
     for place in filter(None, (folder, run.folder)):

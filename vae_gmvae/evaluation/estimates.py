@@ -12,10 +12,12 @@ from typing import NamedTuple
 import keras
 import numpy as np
 from keras import ops
+from tqdm import tqdm
 
 from vae_gmvae import distributions as d
 
 BATCH_SIZE = 1000  # images; fewer are slower, more are hardly faster
+BAR = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} < {remaining} left"
 
 
 class Estimate(NamedTuple):
@@ -62,20 +64,30 @@ def _mean_terms(model, x, num_samples, noise) -> dict[str, np.ndarray]:
 
 
 def log_likelihood(
-    model, x, *, num_samples: int = 200, batch_size: int = BATCH_SIZE, seed: int = 0
+    model,
+    x,
+    *,
+    num_samples: int = 200,
+    batch_size: int = BATCH_SIZE,
+    seed: int = 0,
+    progress: bool = False,
 ) -> Estimate:
     """log p(x) of images x [N, H, W, C] by importance sampling from q, in nats.
 
     log 1/S sum_s p(x, latents_s) / q(latents_s|x): Burda et al. 2016, section 3. In expectation
     it is at least the ELBO and at most log p(x), which it approaches as S = `num_samples` grows.
     Weights are added up in float64 one sample at a time, so memory does not grow with S.
+    `progress` shows a bar.
 
     Raises:
         ValueError: no images, images of another shape than the model's, fewer than one sample.
     """
     _check_positive("num_samples", num_samples)
-    weight = _LogImportanceWeight(model, seed)
-    parts = [_log_mean_weight(weight, b, num_samples) for b in _batches(model, x, batch_size)]
+    weight, parts = _LogImportanceWeight(model, seed), []
+    total = len(x) * num_samples
+    with tqdm(total=total, desc="log p(x)", bar_format=BAR, disable=not progress) as bar:
+        for batch in _batches(model, x, batch_size):
+            parts.append(_log_mean_weight(weight, batch, num_samples, bar))
     return _estimate(np.concatenate(parts), num_samples)
 
 
@@ -99,11 +111,12 @@ class _LogImportanceWeight(keras.Model):
         return self.model.log_importance_weight(x, q, eps)
 
 
-def _log_mean_weight(weight: _LogImportanceWeight, x, num_samples) -> np.ndarray:
+def _log_mean_weight(weight: _LogImportanceWeight, x, num_samples, bar) -> np.ndarray:
     q = weight.model.encode(x)  # once: only the decoder runs again for every sample
     total = np.full(len(x), -np.inf)  # [B], log of the sum of the weights so far
     for _ in range(num_samples):
         total = np.logaddexp(total, weight.predict_on_batch((x, q)).astype("float64"))
+        bar.update(len(x))
     return total - math.log(num_samples)
 
 

@@ -13,6 +13,7 @@ def evaluate(
     log_p_x_images: int | None = None,
     batch_size: int = estimates.BATCH_SIZE,
     seed: int = 0,
+    progress: bool = False,
 ) -> dict:
     """The metrics of a model on a split (x [N, H, W, C], labels [N] or None), ready for JSON.
 
@@ -20,6 +21,7 @@ def evaluate(
         num_samples: importance samples for each image's log p(x).
         log_p_x_images: log p(x) of the first so many images only; None takes all.
         seed: of every sample drawn and of k-means.
+        progress: show a bar while log p(x) is estimated, which takes longest.
 
     Keys, in nats per image unless another unit is given; with * also KEY_standard_error (of the
     mean, from the spread over images):
@@ -45,7 +47,8 @@ def evaluate(
     metrics = {"images": len(split.x)}
     for name, values in estimates.elbo_terms(model, split.x, **options).items():
         metrics |= _with_error(name, np.mean(values), estimates.standard_error(values))
-    metrics |= _log_p_x(model, split.x[:log_p_x_images], num_samples=num_samples, **options)
+    x = split.x[:log_p_x_images]
+    metrics |= _log_p_x(model, x, num_samples=num_samples, progress=progress, **options)
     mse = estimates.reconstruction_mse(model, split.x, batch_size=batch_size)
     metrics["reconstruction_mse"] = mse
     metrics["active_units_z"] = clustering.active_units(latents.z).count
