@@ -55,9 +55,9 @@ LESS_MARGINAL = dict(y_marginal_weight=2.0)
 FEWER_STROKES = dict(strokes=0.1)
 SETTLED = AGAIN | MORE_CONSISTENT | LESS_MARGINAL
 UNEVEN = dict(y_marginal_weight=1.0)  # as in the ELBO: clusters of one size may not suit the data
-CONV = STROKES | UNEVEN | dict(filters=16, strokes_warmup=8, epochs=16, cooldown=0)
-CONV_AGAIN = FEWER_STROKES | UNEVEN | dict(consistency=20.0, epochs=26, cooldown=20)
-CONV_STARTS = dict(starts=4, start_epochs=4)  # an epoch costs what three or four dense ones do
+CONV = STROKES | UNEVEN | dict(filters=8, strokes_warmup=10, epochs=26, cooldown=0)
+CONV_AGAIN = FEWER_STROKES | UNEVEN | MORE_CONSISTENT | dict(epochs=32, cooldown=24)
+CONV_STARTS = dict(starts=4, start_epochs=4)  # an epoch costs what two or three dense ones do
 LONG = STROKES | UNEVEN | dict(epochs=30, cooldown=0)  # 32 filters: what seven dense ones do
 LONG_AGAIN = AGAIN | FEWER_STROKES | UNEVEN | dict(consistency=20.0)
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
