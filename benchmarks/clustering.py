@@ -57,14 +57,14 @@ SETTLED = AGAIN | MORE_CONSISTENT | LESS_MARGINAL
 UNEVEN = dict(y_marginal_weight=1.0)  # as in the ELBO: clusters of one size may not suit the data
 CONV = STROKES | UNEVEN | dict(filters=8, strokes_warmup=10, epochs=26, cooldown=0)
 CONV_AGAIN = FEWER_STROKES | UNEVEN | MORE_CONSISTENT | dict(epochs=32, cooldown=24)
-CONV_STARTS = dict(starts=4, start_epochs=4)  # an epoch costs what two or three dense ones do
+CONV_STARTS = dict(starts=4, start_epochs=4)  # an epoch costs what four dense ones do
 LONG = STROKES | UNEVEN | dict(epochs=30, cooldown=0)  # 32 filters: what seven dense ones do
 LONG_AGAIN = AGAIN | FEWER_STROKES | UNEVEN | dict(consistency=20.0)
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 
 class Experiment(NamedTuple):
-    """A configuration, how many starts of it each seed has, and how its run is trained again."""
+    """A configuration, how many starts each seed has and how long, and what follows the run."""
 
     config: Config
     starts: int = 1

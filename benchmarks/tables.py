@@ -54,11 +54,8 @@ def add_line(path: Path, line: dict, experiments):
         lines = [*map(json.loads, there), storage.shortened(line)]
         lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
         with storage.atomic(path) as file:
-            file.writelines(f"{_compact(found)}\n".encode() for found in lines)
-
-
-def _compact(line: dict) -> str:
-    return json.dumps(line, separators=(",", ":"))
+            for found in lines:
+                file.write((json.dumps(found, separators=(",", ":")) + "\n").encode())
 
 
 def result(folder: Path, metrics: dict) -> dict:
