@@ -11,6 +11,14 @@ import json
 READY = """document.querySelector('.vx-explorer')
   && [...document.querySelectorAll('.vx-explorer')].every((e) => e.dataset.ready)"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+WIDTHS = 320, 360, 390, 640, 900  # of the page, pixels: from a small phone to a book's column
+SPILL = """Math.max(...[...document.querySelectorAll('.vx-explorer')].flatMap((root) => {
+  const padding = parseFloat(getComputedStyle(root).paddingRight);
+  const end = root.getBoundingClientRect().right - padding;
+  const inside = [...root.querySelectorAll('*')];
+  return inside.filter((e) => !e.closest('.vx-interval, .vx-step'))
+    .map((e) => e.getBoundingClientRect().right - end);
+}))"""  # pixels of what is farthest beyond its explorer's column; two parts clip what they hold
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorers</title>
 <meta name="viewport" content="width=device-width">
@@ -102,6 +110,14 @@ def open_page(browser, path, width=900, scheme="light", **options):
         assert not page.complaints, page.complaints
         page.wait_for_timeout(20)
     return page
+
+
+def assert_fits(page):
+    """Nothing leaves the page or its explorer's frame, on a screen of any of the WIDTHS."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(OVERFLOW) <= 0, width
+        assert page.evaluate(SPILL) < 0.5, width  # of rounding
 
 
 @contextlib.contextmanager

@@ -322,10 +322,13 @@ def test_pictures(metadata, words):
     assert cells.check_pictures(notebook(code("draw()", 1, [drawn()], **PICTURE)), "03") == []
 
 
-def test_an_explorer_needs_no_caption():
+def test_an_explorer_needs_a_text_but_no_caption():
     output = drawn()
     output.data[cells.LIVE] = {"model_id": "0"}
-    assert cells.check_pictures(notebook(code("explorer", 1, [output])), "03") == []
+    silent = notebook(code("explorer", 1, [output]))
+    assert only(cells.check_pictures(silent, "03"), "alternative text")
+    named = code("explorer", 1, [output], mystnb={"image": {"alt": "A grid of digits"}})
+    assert cells.check_pictures(notebook(named), "03") == []
 
 
 def test_a_caption_needs_its_picture():

@@ -115,6 +115,29 @@ def test_mathematics_is_rendered(context, address):
         assert visit.page.locator("mjx-container").count() > 20
 
 
+def test_paper_is_light(browser, address):
+    context = browser.new_context(color_scheme="dark")
+    with Visit(context, address + "book/notation.html") as visit:
+        theme = "document.documentElement.dataset.theme"
+        visit.page.evaluate(f"addEventListener('beforeprint', () => window.printed = {theme})")
+        assert visit.page.evaluate(theme) == "dark"
+        visit.page.pdf()
+        assert visit.page.evaluate("[window.printed, " + theme + "]") == ["light", "dark"]
+    context.close()
+
+
+def test_without_scripts_a_page_has_the_colours_of_the_light_one(browser, address):
+    colours = """[['.bd-header', 'backgroundColor'], ['h1', 'color'], ['article a', 'color']]
+      .map(([part, name]) => getComputedStyle(document.querySelector(part))[name])"""
+    found = []
+    for scripts in (True, False):
+        context = browser.new_context(color_scheme="light", java_script_enabled=scripts)
+        with Visit(context, address + "book/notation.html") as visit:
+            found.append(visit.page.evaluate(colours))
+        context.close()
+    assert found[0] == found[1]
+
+
 def test_a_page_opens_from_a_file(context):
     with Visit(context, (BOOK / "book" / "notation.html").as_uri()) as visit:
         assert visit.complaints == []

@@ -89,7 +89,8 @@ def page(browser):
     window.one = slider({ label: "z₁", value: 0.25, oninput: (v) => moves.push(v) });
     const options = [{ value: "1", text: "light" }, { value: "0", text: "dark" }];
     const list = select({ label: "ink", options });
-    document.body.append(one.el, list.el);
+    window.picture = imageCanvas({ width: 256, height: 2, label: "greys" });
+    document.body.append(one.el, list.el, picture.el);
     """
     page = browser.new_page()
     page.set_content(f"<body><script type=module>{source}{script}</script></body>")
@@ -113,6 +114,18 @@ def test_a_slider_by_keys(page):
     page.evaluate("one.value = -4.5")
     assert page.evaluate("[one.value, one.input.value]") == [-4.5, "-3"]
     assert len(page.evaluate("moves")) == 2  # no echo
+
+
+@pytest.mark.browser
+def test_a_picture_has_the_nearest_grey(page):
+    values = np.concatenate([np.arange(256) / 255, np.random.default_rng(0).random(256)])
+    script = """(pixels) => {
+      picture.draw(pixels);
+      return Array.from(picture.el.getContext("2d").getImageData(0, 0, 256, 2).data);
+    }"""
+    shown = np.reshape(page.evaluate(script, values.tolist()), (512, 4))
+    np.testing.assert_array_equal(shown[:, :3], np.round(255 * values)[:, None].repeat(3, axis=1))
+    np.testing.assert_array_equal(shown[:, 3], 255)
 
 
 @pytest.mark.browser

@@ -186,10 +186,37 @@ def test_the_map_decodes_where_it_is_dragged_and_hovered(open_one, explorers):
 
 
 @pytest.mark.browser
+def test_a_second_finger_on_the_map_has_no_say(open_one, explorers):
+    page, explorer = open_one("model3", has_touch=True), explorers["model3"]
+    page.locator(".vx-plane").scroll_into_view_if_needed()
+    box = page.locator(".vx-plane").bounding_box()
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind, *places):
+        points = [
+            {"x": box["x"] + right * box["width"], "y": box["y"] + down * box["height"], "id": id_}
+            for id_, right, down in places
+        ]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.evaluate(SETTLED)
+        return trait(page, explorer)
+
+    first = fingers("touchStart", (0, 0.25, 0.25))
+    assert fingers("touchStart", (0, 0.25, 0.25), (1, 0.75, 0.75)) == pytest.approx(first)
+    assert fingers("touchMove", (0, 0.25, 0.25), (1, 0.7, 0.6)) == pytest.approx(first)
+    dragged = fingers("touchMove", (0, 0.5, 0.3), (1, 0.7, 0.6))
+    assert abs(dragged - first).max() > 0.5
+    fingers("touchEnd", (1, 0.7, 0.6))  # the first has left
+    assert fingers("touchMove", (1, 0.9, 0.9)) == pytest.approx(dragged)
+    fingers("touchEnd")
+    assert abs(fingers("touchStart", (2, 0.75, 0.75)) - dragged).max() > 0.5
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_has_no_overflow(open_one, scheme):
-    page = open_one("model3", width=390, scheme=scheme)
-    assert page.evaluate(explorer_page.OVERFLOW) <= 0
+def test_screens_of_all_widths(open_one, scheme):
+    page = open_one("model3", scheme=scheme)
+    explorer_page.assert_fits(page)
 
 
 @pytest.mark.browser

@@ -293,6 +293,5 @@ def test_python_sets_several_at_once(open_one, explorers):
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["model3", "model5"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_has_no_overflow(open_one, name, scheme):
-    page = open_one(name, width=390, scheme=scheme)
-    assert page.evaluate(explorer_page.OVERFLOW) <= 0
+def test_screens_of_all_widths(open_one, name, scheme):
+    explorer_page.assert_fits(open_one(name, scheme=scheme))

@@ -202,8 +202,18 @@ class TestPage:
         assert page.get_by_role("slider").input_value() == "1"
         assert page.evaluate("id => models[id].saved.epoch", explorer.model_id) is None  # no echo
 
-    def test_on_a_phone(self, visit, name):
-        assert visit(name, width=390).evaluate(explorer_page.OVERFLOW) <= 0
+    def test_on_screens_of_all_widths(self, visit, name):
+        page = visit(name)
+        explorer_page.assert_fits(page)
+        page.set_viewport_size({"width": 390, "height": 900})
+        boxes = [box.bounding_box() for box in page.locator(".vx-use .vx-value").all()]
+        for left, right in zip(boxes, boxes[1:]):
+            assert left["x"] + left["width"] <= right["x"] or left["y"] < right["y"]
+
+    def test_only_what_is_said_is_live(self, visit, name):
+        page = visit(name)
+        assert page.locator("output, [role=status]").count() == 0
+        assert page.locator("[aria-live]").count() == 1
 
 
 class TestPlaying:

@@ -11,9 +11,8 @@ import numpy as np
 import traitlets
 
 from vae_gmvae.widgets.networks import Network, networks_of
-from vae_gmvae.widgets.scripts import bundle
 
-__all__ = ["HERE", "Array", "Explorer", "bundle", "nested"]
+__all__ = ["HERE", "Array", "Explorer", "nested"]
 
 HERE = Path(__file__).parent
 

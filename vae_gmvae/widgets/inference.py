@@ -9,8 +9,9 @@ from vae_gmvae import plots
 from vae_gmvae.models import Latents
 from vae_gmvae.models.mixture_vae import PRIOR_VAR
 from vae_gmvae.widgets import embedded
-from vae_gmvae.widgets.explorer import HERE, Array, Explorer, bundle, nested
+from vae_gmvae.widgets.explorer import HERE, Array, Explorer, nested
 from vae_gmvae.widgets.networks import network_names
+from vae_gmvae.widgets.scripts import bundle
 
 EXAMPLES = 20
 SAMPLES = 32  # of the noise; then the button starts anew

@@ -9,7 +9,8 @@ import traitlets
 from vae_gmvae import plots
 from vae_gmvae.models.mixture_vae import PRIOR_VAR
 from vae_gmvae.widgets import embedded
-from vae_gmvae.widgets.explorer import Array, Explorer, bundle
+from vae_gmvae.widgets.explorer import Array, Explorer
+from vae_gmvae.widgets.scripts import bundle
 
 SHOWN = 12  # samples of the chosen cluster at a time
 STYLES = 200  # samples of w behind the plane

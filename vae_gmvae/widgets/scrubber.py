@@ -8,7 +8,8 @@ import numpy as np
 import traitlets
 
 from vae_gmvae import plots, runs
-from vae_gmvae.widgets.explorer import HERE, Explorer, bundle
+from vae_gmvae.widgets.explorer import HERE, Explorer
+from vae_gmvae.widgets.scripts import bundle
 
 BUDGET = 300_000  # bytes of the frames in a page
 COLUMNS, PER_COLUMN = 8, 5  # samples of a prior without clusters; with them a column for each
@@ -147,8 +148,9 @@ def _within_budget(frames: list[Frame]) -> list[Frame]:
 def _packed(frames: list[Frame]) -> tuple[bytes, dict]:
     """The frames' images, codes and clusters as bytes, by zlib, and their sizes.
 
-    First the images [F, columns, n, H, W, C]; then the clusters of the codes [F, N], if any; then
-    the codes on the map [F, N, 2] in STEPS from `low` to `high`, all high bytes before the low.
+    First the images [F, columns, n, H, W, C]; then the colours of the codes' clusters [F, N], if
+    any; then the codes on the map [F, N, 2] in STEPS from `low` to `high`, all high bytes before
+    the low.
     """
     points = _on_a_plane([frame.codes for frame in frames])  # [F, N, 2]
     low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
@@ -156,7 +158,8 @@ def _packed(frames: list[Frame]) -> tuple[bytes, dict]:
     num_codes = points.shape[1]
     parts = [frame.images.tobytes() for frame in frames]
     if frames[0].clusters is not None:
-        parts += [frame.clusters[:num_codes].astype(np.uint8).tobytes() for frame in frames]
+        colours = [frame.clusters[:num_codes] % len(plots.DIGIT_COLORS) for frame in frames]
+        parts += [colour.astype(np.uint8).tobytes() for colour in colours]
     parts += [(steps >> 8).astype(np.uint8).tobytes(), (steps & 255).astype(np.uint8).tobytes()]
     columns, each = frames[0].images.shape[:2]
     sizes = {"columns": columns, "each": each, "codes": num_codes}

@@ -17,6 +17,9 @@ export const COLOURS = [
   "#d6cb5c", "#e97200", "#b63a76", "#671e40", "#bd88fe",
 ];
 export const colourOf = (k) => COLOURS[k % COLOURS.length];
+/** The colour with so much of its own (explorer.css: less where the page is dark), the rest ink. */
+export const inInk = (colour, { own = "var(--vx-own)", ink: rest = "var(--vx-ink)" } = {}) =>
+  `color-mix(in srgb, ${colour} ${own}, ${rest})`;
 
 /** Dark or white, whichever reads better on a colour "#rrggbb" (WCAG relative luminance). */
 export function textOn(colour) {
@@ -142,7 +145,7 @@ export function live() {
  */
 export function bars({ labels, max = 1, label, colours = [] }) {
   const rows = labels.map((name, i) => {
-    const fill = h("span", { style: `background:${colours[i] ?? "var(--vx-accent)"}` });
+    const fill = h("span", { style: `background:${colours[i] ? inInk(colours[i]) : "var(--vx-accent)"}` });
     const value = h("span", { class: "vx-value" });
     const track = h("span", { class: "vx-track", "aria-hidden": "true" }, fill);
     return { fill, value, el: h("li", {}, h("span", { class: "vx-name" }, name), track, value) };
@@ -171,8 +174,8 @@ export function imageCanvas({ width, height, scale = 1, label, ...attributes }) 
   const draw = (pixels) => {
     el.pixels = pixels;
     for (let i = 0; i < width * height; i++) {
-      // clamped by the array
-      picture.data.fill(255 * pixels[i] + 0.5, 4 * i, 4 * i + 3);
+      // clamped and rounded by the array
+      picture.data.fill(255 * pixels[i], 4 * i, 4 * i + 3);
       picture.data[4 * i + 3] = 255;
     }
     context.putImageData(picture, 0, 0);
@@ -182,11 +185,11 @@ export function imageCanvas({ width, height, scale = 1, label, ...attributes }) 
 
 // --- the page
 
-/** The colours of explorer.css as they are now: {ink, quiet, line, paper, accent}. */
+/** The colours of explorer.css as they are now: {ink, quiet, line, paper, accent}, and `own`. */
 export function ink(element) {
   const style = getComputedStyle(element);
   const of = (name) => style.getPropertyValue(`--vx-${name}`).trim() || "#888888";
-  const names = ["ink", "quiet", "line", "paper", "accent"];
+  const names = ["ink", "quiet", "line", "paper", "accent", "own"];
   return Object.fromEntries(names.map((name) => [name, of(name)]));
 }
 

@@ -141,7 +141,7 @@ async function render({ model, el }) {
       (isDigits ? right : left).push(v.w.el);
     }
     v.z = intervals("q(z|x)", "z", about.z_dim);
-    v.sum = sum(networks.prior_z ? ["conditional_prior", "w_prior", "y_prior"] : ["z_prior"]);
+    v.sum = sum(networks.prior_z ? ["conditional_prior", "w_prior", "y_prior"] : ["z_prior"], prior);
     if (clusters.length) below.push(v.z.el, v.sum.el);
     else right.push(v.sum.el, v.z.el);
     v.root = h("div", { class: "vx-explorer", "data-explorer": "inference" }, h("div", { class: "vx-parts" },

@@ -8,26 +8,26 @@ export const note = (...children) => h("p", { class: "vx-note" }, children);
 export const captioned = (picture, text) =>
   h("figure", { class: "vx-picture" }, picture, h("figcaption", { class: "vx-note" }, text));
 
-const FORMULAS = {
+/** What stands beside a term: what it is at this sample. prior: the explorer's trait. */
+const formulas = ({ means, y_prior: direction }) => ({
   reconstruction: "log p(x|z)",
-  z_prior: "KL(q(z|x) ‖ p(z))",
+  z_prior: means ? "log q(z|x) − log p(z)" : "KL(q(z|x) ‖ p(z))",
   conditional_prior: "log q(z|x) − E log p(z|w,y)",
   w_prior: "KL(q(w|x) ‖ p(w))",
-  y_prior: "KL(p(y|w,z) ‖ p(y))",
-  elbo: "≤ log p(x)",
-};
+  y_prior: direction === "reversed" ? "KL(p(y) ‖ p(y|w,z))" : "KL(p(y|w,z) ‖ p(y))",
+  elbo: direction === "reversed" ? "no bound: y_prior is reversed" : "on average ≤ log p(x)",
+});
 
-/** The terms of the ELBO as a sum. set(terms by name) */
-export function sum(costs) {
-  const outputs = {};
+/** The terms of the ELBO as a sum: the likelihood minus `costs`. set(terms by name) */
+export function sum(costs, prior) {
+  const shown = {}, formula = formulas(prior);
   const row = (sign, name) => h("tr", { class: sign === "=" && "vx-total" },
-    h("td", {}, sign), h("th", { scope: "row" }, h("code", {}, name)),
-    h("td", { class: "vx-note" }, FORMULAS[name]),
-    h("td", { class: "vx-value" }, (outputs[name] = h("output", { "data-term": name }))));
+    h("td", {}, sign), h("th", { scope: "row" }, h("code", {}, name), h("span", { class: "vx-note" }, formula[name])),
+    h("td", { class: "vx-value" }, (shown[name] = h("span", { "data-term": name }))));
   const rows = [row("", "reconstruction"), ...costs.map((name) => row("−", name)), row("=", "elbo")];
   const set = (terms) => Object.entries(terms).forEach(([name, value]) => {
-    outputs[name].textContent = number(value, 2);
-    outputs[name].dataset.value = value;
+    shown[name].textContent = number(value, 2);
+    shown[name].dataset.value = value;
   });
   const el = panel("The ELBO of this image, in nats", h("table", { class: "vx-terms" }, h("tbody", {}, rows)));
   el.classList.add("vx-sum");

@@ -1,8 +1,8 @@
 /** MixtureExplorer: a cluster y, a style w, and where that puts z = mean(w,y) + sd(w,y) ε. */
 import { loadNetworks, sigmoid } from "./networks.js";
 import {
-  around, button, colourOf, h, imageCanvas, ink, live, number, onFrame, onTheme, synced, textOn,
-  tuple, vector,
+  around, button, colourOf, h, imageCanvas, inInk, ink, live, number, onFrame, onTheme, synced,
+  textOn, tuple, vector,
 } from "./controls.js";
 import { axes, badge, dot, ellipse, plane, spread, target } from "./planes.js";
 import { choice, inTurn } from "./tiles.js";
@@ -237,7 +237,7 @@ function zPlane(view) {
     for (const k of front) {
       map.context.lineWidth = k === view.k ? 3 : 1.5;
       // seen on dark and light
-      const line = `color-mix(in srgb, ${colourOf(k)} 65%, ${colours.ink})`;
+      const line = inInk(colourOf(k), { own: "65%", ink: colours.ink });
       ellipse(map, middles[k], spreads(k), line, k === view.k ? 0.25 : 0.05);
     }
     for (let i = 0; i < SHOWN; i++) dot(map, project(view.sample(i)), colourOf(view.k));

@@ -49,21 +49,26 @@ function pointTo(self, { onpoint, onend, onhover }) {
     const part = size / box.width;
     return self.fromCanvas((event.clientX - box.left) * part, (event.clientY - box.top) * part);
   };
-  let pressed = false;
+  // the id of the finger or mouse that drags; a second one has no say
+  let holds = null;
   el.addEventListener("pointerdown", (event) => {
-    // the main one only
-    if (event.button) return;
-    pressed = true;
-    el.setPointerCapture(event.pointerId);
+    // the main button only
+    if (event.button || holds !== null) return;
+    holds = event.pointerId;
+    el.setPointerCapture(holds);
     move(...placeOf(event), true);
   });
   el.addEventListener("pointermove", (event) => {
-    if (pressed) move(...placeOf(event), false);
-    else onhover?.(...placeOf(event));
+    if (event.pointerId === holds) move(...placeOf(event), false);
+    else if (holds === null) onhover?.(...placeOf(event));
   });
-  const release = () => { if (pressed) onend?.(); pressed = false; };
+  const release = (event) => {
+    if (event.pointerId !== holds) return;
+    holds = null;
+    onend?.();
+  };
   for (const end of ["pointerup", "pointercancel"]) el.addEventListener(end, release);
-  el.addEventListener("pointerleave", () => pressed || onhover?.());
+  el.addEventListener("pointerleave", () => holds === null && onhover?.());
   const keys = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   keepKeys(el).addEventListener("keydown", (event) => {
     const step = keys[event.key];

@@ -1,6 +1,6 @@
 // The kept epochs of a training run: samples, codes, cluster use and terms, epoch by epoch.
 import {
-  button, colourOf, h, imageCanvas, ink, live, number, onFrame, onTheme, slider, textOn,
+  button, colourOf, h, imageCanvas, inInk, ink, live, number, onFrame, onTheme, slider, textOn,
 } from "./controls.js";
 
 const MAP = 280; // CSS pixels of the map's side
@@ -120,11 +120,11 @@ async function render({ model, el }) {
 
   /** The bar over a cluster's samples. */
   function share(k, most) {
-    const bar = h("span", { style: `background:${colourOf(k)}` });
+    const bar = h("span", { style: `background:${inInk(colourOf(k))}` });
     const text = h("span", { class: "vx-value" });
     const set = (value) => {
       bar.style.height = `${(BAR * value) / most}px`;
-      text.textContent = `${number(100 * value, value && value < 0.0995 ? 1 : 0)}%`;
+      text.textContent = value && value < 0.005 ? "<1%" : `${number(100 * value, 0)}%`;
       text.dataset.value = value;
     };
     return { set, el: h("div", { class: "vx-use" }, text, h("span", { class: "vx-rise", "aria-hidden": "true" }, bar), badgeOf(k)) };
@@ -207,8 +207,8 @@ function drawMap(canvas, frames, at, labels) {
   context.strokeStyle = colours.paper;
   context.lineWidth = 0.75;
   canvas.points.forEach(([x, y], i) => {
-    const plain = frames.hasClusters ? colourOf(frames.cluster(at, i)) : colours.accent;
-    context.fillStyle = labels.length ? colourOf(labels[i]) : plain;
+    const plain = frames.hasClusters ? inInk(colourOf(frames.cluster(at, i)), colours) : colours.accent;
+    context.fillStyle = labels.length ? inInk(colourOf(labels[i]), colours) : plain;
     context.beginPath();
     context.arc(place(x, 0), size[1] - place(y, 1), 3.4, 0, 7);
     context.fill();
@@ -248,7 +248,7 @@ function curve(history, name, colour) {
     return svg("polyline", { class: look });
   });
   picture.append(cursor, ...past);
-  const values = keys.map((key) => h("output", { "data-term": key }));
+  const values = keys.map((key) => h("span", { class: "vx-now", "data-term": key }));
   const set = (now) => {
     const i = epoch.indexOf(now);
     cursor.setAttribute("x1", x(now));
