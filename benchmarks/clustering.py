@@ -4,12 +4,12 @@
     python benchmarks/clustering.py --only ablation/recipe --seeds 0 1 2
 
 Lines go to vae_gmvae/reference/clustering.jsonl, in the order of EXPERIMENTS; a line that is there
-is not computed again, a training that was cut short is completed. Labels score, nothing else. An
-experiment with several starts trains each for a few epochs and goes on with the one whose clusters
-say most about the validation images: the information I(x; y), for which no label is needed. One
-that is trained again raises the learning rate of the finished run once more, and lets it fall; one
-that has settled is asked for more consistency and less balance then. Both are scored with their
-last weights: the best validation ELBO may by chance be that of the end of the first leg.
+is computed again only --anew, a training that was cut short is completed. Labels score, nothing
+else. An experiment with several starts trains each for a few epochs and goes on with the one whose
+clusters say most about the validation images: the information I(x; y), for which no label is
+needed. One that is trained again raises the learning rate of the finished run once more, and lets
+it fall; one that has settled is asked for more consistency and less balance then. Both are scored
+with their last weights: the best validation ELBO may by chance be that of the end of the first leg.
 
 Several processes may run at once, each with seeds of its own.
 """
@@ -248,6 +248,7 @@ def main():
     add_option("--seeds", type=int, nargs="+", default=range(SEEDS))
     add_option("--checkpoint_dir", type=Path, default=Path("saved_models/clustering"))
     add_option("--data_dir", help="folder of the official files")
+    add_option("--anew", action="store_true", help="compute and replace lines that are there too")
     add_option("--list", action="store_true", help="say what there is, and stop")
     options = parser.parse_args()
     if options.list:
@@ -257,7 +258,7 @@ def main():
     there = {(line["experiment"], line["seed"]) for line in reference.clustering_results()}
     for name in options.only or EXPERIMENTS:
         for seed in options.seeds:
-            if (name, seed) not in there:
+            if options.anew or (name, seed) not in there:
                 add(result(name, seed, data, options.checkpoint_dir))
     with tables.alone(tables.README.parent):
         found = table(summary(reference.clustering_results()))

@@ -143,9 +143,6 @@ def _channels_first(images):
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
-CONTENDERS = {"package": Package, "Keras fit": KerasFit, "PyTorch eager": PyTorchLoop}
-
-
 def load(source: dict) -> Dataset:
     """The images that the command line asks for."""
     return load_dataset(source["dataset_name"], source["data_dir"])

@@ -7,7 +7,7 @@ Static binarisation: every pixel of every image is drawn once, with its grey lev
 probability of a 1 (`load_dataset("MNIST", binarise="sampled")`). The weights are those of the best
 ELBO of the 5,000 validation images; log p(x) is estimated on all 10,000 test images with
 NUM_SAMPLES importance samples each. Lines go to vae_gmvae/reference/densities.jsonl; a line that is
-there is not computed again, a training that was cut short is completed.
+there is computed again only --anew, a training that was cut short is completed.
 """
 
 import argparse
@@ -90,6 +90,7 @@ def main():
     add_option("--seeds", type=int, nargs="+", default=[0])
     add_option("--checkpoint_dir", type=Path, default=Path("saved_models/densities"))
     add_option("--data_dir", help="folder of the official files")
+    add_option("--anew", action="store_true", help="compute and replace lines that are there too")
     add_option("--list", action="store_true", help="say what there is, and stop")
     options = parser.parse_args()
     if options.list:
@@ -98,7 +99,7 @@ def main():
     data = load_dataset("MNIST", options.data_dir, binarise="sampled")
     there = {(line["experiment"], line["seed"]) for line in reference.density_results()}
     for seed, name in itertools.product(options.seeds, options.only or EXPERIMENTS):
-        if (name, seed) not in there:
+        if options.anew or (name, seed) not in there:
             line = result(name, EXPERIMENTS[name].replace(seed=seed), data, options.checkpoint_dir)
             tables.add_line(reference.DENSITIES, line, EXPERIMENTS)
             with tables.alone(tables.README.parent):

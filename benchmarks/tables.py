@@ -46,12 +46,15 @@ def marks(name: str) -> tuple[str, str]:
 def add_line(path: Path, line: dict, experiments):
     """Puts a line into a file of JSON lines, in the order of the experiments and the seeds.
 
-    Its numbers keep seven digits.
+    It takes the place of one that has its experiment and seed. Its numbers keep seven digits.
     """
-    order = list(experiments)
+    order, place = list(experiments), (line["experiment"], line["seed"])
     with alone(path.parent):
         there = path.read_text("utf-8").splitlines() if path.exists() else []
-        lines = [*map(json.loads, there), storage.shortened(line)]
+        others = [
+            one for one in map(json.loads, there) if (one["experiment"], one["seed"]) != place
+        ]
+        lines = [*others, storage.shortened(line)]
         lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
         with storage.atomic(path) as file:
             for found in lines:

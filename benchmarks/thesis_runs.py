@@ -35,13 +35,15 @@ def run(pair: str, checkpoints: Path, results: Path) -> dict:
     config = configuration(pair)
     report = ("--generate", "1", "--result_dir", str(results))
     folder = trained(config, "thesis", checkpoints, *report)
-    return tables.result(folder, storage.read_json(results / config.run_name / "metrics.json"))
+    return tables.result(folder, storage.read_json(folder / "metrics.json"))
 
 
-def update(results: dict[str, dict]):
-    """Writes the results file, and its table into README.md."""
-    storage.write_json(RESULTS, {pair: results[pair] for pair in PAIRS if pair in results})
-    tables.write(README, "thesis runs", tables.of_runs(results))
+def update(pair: str, result: dict):
+    """Puts a pair's result into the results file, and the file's table into README.md."""
+    with tables.alone(README.parent):
+        results = stored() | {pair: result}
+        storage.write_json(RESULTS, {name: results[name] for name in PAIRS if name in results})
+        tables.write(README, "thesis runs", tables.of_runs(results))
 
 
 def stored() -> dict[str, dict]:
@@ -55,12 +57,10 @@ def main():
     parser.add_argument("--result_dir", type=Path, default=Path("results"))
     parser.add_argument("--table", action="store_true", help="print the stored table and stop")
     options = parser.parse_args()
-    results = stored()
     if not options.table:
         for pair in options.only or PAIRS:
-            results[pair] = run(pair, options.checkpoint_dir, options.result_dir)
-            update(results)
-    print(tables.of_runs(results))
+            update(pair, run(pair, options.checkpoint_dir, options.result_dir))
+    print(tables.of_runs(stored()))
 
 
 if __name__ == "__main__":

@@ -245,6 +245,43 @@ def test_lines_stand_in_the_order_of_experiments_and_seeds(clustering, monkeypat
     assert [(line["experiment"], line["seed"]) for line in lines] == [keys[2], keys[1], keys[0]]
 
 
+@pytest.mark.parametrize("options, computed", [([], [1]), (["--anew"], [0, 1])])
+def test_a_line_that_is_there_is_computed_anew_only_where_asked_for(
+    options, computed, clustering, monkeypatch, tmp_path
+):
+    there = next(line for line in reference.clustering_results() if line["seed"] == 0)
+    name, path, readme = there["experiment"], tmp_path / "clustering.jsonl", tmp_path / "README.md"
+    path.write_text(json.dumps(there) + "\n")
+    readme.write_text("\n".join(clustering.tables.marks("clustering")))
+    monkeypatch.setattr(clustering.reference, "CLUSTERING", path)
+    monkeypatch.setattr(clustering.tables, "README", readme)
+    monkeypatch.setattr(clustering, "load_dataset", lambda *names: None)
+    monkeypatch.setattr(
+        clustering, "result", lambda name, seed, *_: there | {"seed": seed, "new": 1}
+    )
+    monkeypatch.setattr(sys, "argv", ["clustering", "--only", name, "--seeds", "0", "1", *options])
+    clustering.main()
+    lines = list(map(json.loads, path.read_text().splitlines()))
+    assert [line["seed"] for line in lines] == [0, 1]
+    assert [line["seed"] for line in lines if "new" in line] == computed
+
+
+def test_a_pair_that_another_process_stored_meanwhile_stays(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import thesis_runs
+
+    stored = thesis_runs.stored()
+    readme = tmp_path / "README.md"
+    readme.write_text("\n".join(thesis_runs.tables.marks("thesis runs")))
+    monkeypatch.setattr(thesis_runs, "README", readme)
+    monkeypatch.setattr(thesis_runs, "RESULTS", tmp_path / "thesis_runs.json")
+    for pair in thesis_runs.PAIRS[:2]:
+        thesis_runs.update(pair, stored[pair])
+    assert list(thesis_runs.stored()) == thesis_runs.PAIRS[:2]
+    table = thesis_runs.tables.printed(readme, "thesis runs")
+    assert table == thesis_runs.tables.of_runs(thesis_runs.stored())
+
+
 def test_no_line_is_lost_where_several_processes_write(tmp_path):
     program = (
         "import pathlib, sys, tables\n"

@@ -274,6 +274,67 @@ def test_a_loss_that_is_not_finite_has_its_own_exit_code(folder, capsys):
     assert re.search(r"(z_prior|reconstruction).*epoch \d+, training step \d+", error)
 
 
+@pytest.mark.parametrize("engine, words", [("numpy", "choose tensorflow or jax"), ("jax", "[jax]")])
+def test_an_engine_that_cannot_train_is_named(folder, capsys, monkeypatch, engine, words):
+    monkeypatch.setenv("KERAS_BACKEND", engine)
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    assert run("") == 2
+    error = capsys.readouterr().err
+    assert f"KERAS_BACKEND is {engine!r}" in error and words in error
+    assert not list(folder.glob("*/*"))
+
+
+def test_out_of_memory_says_what_to_make_smaller(trained, capsys):
+    assert run("--train 0 --restore 1 --generate 1 --num_imgs 100000000000000") == 2
+    assert "error: out of memory: try a smaller batch_size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("mine"), KeyError("mine")], ids=repr)
+def test_a_mistake_of_the_program_is_no_bad_input(folder, monkeypatch, error):
+    def wrong(options):
+        raise error
+
+    monkeypatch.setattr(cli, "run_command", wrong)
+    with pytest.raises(type(error)):
+        run("")
+
+
+def test_images_that_changed_are_refused(trained, capsys):
+    with np.load(trained / "own.npz") as own:
+        x, labels = own["x"], own["labels"]
+    np.savez(trained / "own.npz", x=x[:-1], labels=labels[:-1])
+    for train in (0, 1):
+        assert run(f"--train {train} --restore 1") == 2
+        assert "was trained on other images (" in capsys.readouterr().err
+
+
+def test_results_of_an_earlier_run_are_kept(folder, capsys):
+    """A picture of its third cluster would pass for one of the new run's."""
+    for clusters in (3, 2):
+        text = f"--model_name model3 --summary 0 --generate 1 --K_clusters {clusters}"
+        assert run(text) == 0
+    new, old = sorted((folder / "results").iterdir())
+    assert f"it is kept as results/{old.name}" in capsys.readouterr().out
+    assert (old / "cluster_2.png").exists() and not (new / "cluster_2.png").exists()
+
+
+def test_the_validation_elbo_that_is_named_is_that_of_the_best_weights(folder, capsys):
+    text = "--model_name model4_bias --summary 0 --learning_rate 0.01 --epochs 3 --consistency "
+    assert run(f"{text}1") == 0
+    assert run(f"{text}1000 --restore 1") == 0
+    said = re.findall(r"best validation ELBO (\S+) nats", capsys.readouterr().out)[-1]
+    (history,) = folder.glob("saved_models/*/history.csv")
+    names, *rows = [line.split(",") for line in history.read_text().splitlines()]
+    of_leg = max(float(row[names.index("val_elbo")]) for row in rows[3:])
+    assert said == f"{of_leg:.2f}"
+
+
+def test_the_home_folder_is_meant_by_its_sign(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    assert run("--summary 0 --checkpoint_dir ~/kept") == 0
+    assert list(folder.glob("home/kept/*/best.npz")) and not (folder / "~").exists()
+
+
 def test_traceback_on_request(folder, monkeypatch):
     monkeypatch.setenv("VAE_GMVAE_TRACEBACK", "1")
     with pytest.raises(ValueError, match="epochs is 0"):

@@ -42,8 +42,8 @@ import toys, trainings
 from vae_gmvae import devices, training
 from vae_gmvae.models import build_model
 
-def uncompiled(config, image_shape):  # XLA makes other normal numbers of the same seed
-    model = trainings.compile_anew(config, image_shape)
+def uncompiled(config, image_shape, steps):  # XLA makes other normal numbers of the same seed
+    model = trainings.compile_anew(config, image_shape, steps)
     model.jit_compile, model.train_function = sys.argv[3] == "jax", None
     return model
 
@@ -67,9 +67,10 @@ assert run.history["epoch"] == [1, 2, 3]
 """
 
 
-def run_on_two(engine, script, *arguments):
+def run_on(devices, engine, script, *arguments):
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    flags = {"KERAS_BACKEND": engine, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = {"KERAS_BACKEND": engine}
+    flags["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     command = [sys.executable, "-c", script, *map(str, arguments)]
     environment = os.environ | flags | {"PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -81,7 +82,7 @@ def run_on_two(engine, script, *arguments):
 def test_two_devices_end_where_one_does(engine, tmp_path):
     """Terms of every image, the history, and at the end weights, optimizer and generators."""
     options = {name: CLUSTERING if name in GMVAE_NAMES else EVERYTHING for name in MODEL_NAMES}
-    run_on_two(engine, TWO_DEVICES, tmp_path, json.dumps(options), engine)
+    run_on(2, engine, TWO_DEVICES, tmp_path, json.dumps(options), engine)
     for name in MODEL_NAMES:
         assert_same_terms(tmp_path, name)
         one, two = (trainings.arrays(tmp_path / f"{name}-{n}" / "state-000002.npz") for n in "12")
@@ -115,7 +116,28 @@ assert np.asarray(model.first_nonfinite)[0] == 1, model.first_nonfinite
 
 @pytest.mark.slow
 def test_what_is_not_finite_on_the_second_device_is_noticed():
-    run_on_two("tensorflow", NONFINITE)
+    run_on(2, "tensorflow", NONFINITE)
+
+
+THREE_DEVICES = """
+import sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
+import trainings
+from vae_gmvae import training
+
+training.VALIDATION_BATCH = 20  # of 40 images: neither is a multiple of 3
+config = trainings.config(epochs=1, batch_size=33)
+run = trainings.train(config, sys.argv[1], distribute=True)
+assert run.epochs_done == 1
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_devices_that_cannot_share_the_validation_images_evenly_leave_some_out(engine, tmp_path):
+    run_on(3, engine, THREE_DEVICES, tmp_path / "run")
 
 
 @pytest.fixture
@@ -135,9 +157,14 @@ def test_a_batch_that_the_devices_cannot_share_is_refused(three, tmp_path, batch
 
 def test_dropout_is_refused_where_every_device_would_drop_the_same(three, monkeypatch):
     with pytest.raises(ValueError, match="dropout is 0.3, but on TensorFlow the 3 devices"):
-        devices.check(batch_size=63, dropout=0.3)
+        devices.check(batch_size=63, dropout=0.3, num_valid=9)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    devices.check(batch_size=63, dropout=0.3)
+    devices.check(batch_size=63, dropout=0.3, num_valid=9)
+
+
+def test_fewer_validation_images_than_devices_are_refused(three):
+    with pytest.raises(ValueError, match="there are 2 validation images for 3 devices"):
+        devices.check(batch_size=63, dropout=0.0, num_valid=2)
 
 
 def test_one_device_is_told_and_trains_as_ever(tmp_path):

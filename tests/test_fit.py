@@ -77,6 +77,12 @@ def test_steps_fused_into_one_loop_are_those_that_keras_takes(model_name, num):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+def test_no_more_steps_are_stacked_than_an_epoch_has():
+    for steps, stacked in ((3, 3), (550, training.STEPS_PER_EXECUTION)):
+        model = training.compiled_model(toys.tiny("model1"), toys.SHAPE, steps)
+        assert model.steps_per_execution == stacked
+
+
 def test_predict_returns_the_named_terms_of_every_image():
     x, model, twin = toys.images(7), toys.toy("model4_bias"), toys.toy("model4_bias")
     terms = model.predict(x, batch_size=7, verbose=0)

@@ -37,6 +37,9 @@ def test_the_tables_are_those_of_the_results(benchmarks, thesis_runs):
         "reference runs": references,
     }.items():
         assert tables.printed(tables.README, name) == tables.of_runs(results)
+    clustering = benchmarks("clustering")
+    summary = clustering.summary(clustering.reference.clustering_results())
+    assert tables.printed(tables.README, "clustering") == clustering.table(summary)
 
 
 @pytest.mark.parametrize("model_name", MODEL_NAMES)

@@ -1,14 +1,17 @@
 """Runs on disk: states that can be resumed, nothing overwritten, nothing mistaken."""
 
+import dataclasses
 import json
 import re
 
 import numpy as np
 import pytest
 import toys
+import trainings
 
 from vae_gmvae import runs, storage
 from vae_gmvae.config import Config
+from vae_gmvae.data import Split
 from vae_gmvae.training import compiled_model
 
 CONFIG = toys.tiny("model1")
@@ -23,7 +26,7 @@ def listing(folder) -> list[str]:
 
 
 def start(folder, config=CONFIG, say=silent):
-    runs.create(folder, config, toys.SHAPE, {"keras": "3"}, say=say)
+    runs.create(folder, config, trainings.dataset(), {"keras": "3"}, say=say)
 
 
 # --- weights and states of a model
@@ -51,8 +54,14 @@ def test_weights_of_another_configuration_are_refused(model, option):
         runs.set_weights(model, runs.get_weights(other))
 
 
+def test_a_weight_that_the_model_does_not_have_is_refused(model):
+    arrays = runs.get_weights(model) | {"nonsense": np.zeros(3)}
+    with pytest.raises(ValueError, match="model1 has no weight nonsense"):
+        runs.set_weights(model, arrays)
+
+
 def test_weights_of_another_model_are_refused(model):
-    with pytest.raises(ValueError, match="of model4_bias is missing, expected"):
+    with pytest.raises(ValueError, match="model4_bias has no weight "):
         runs.set_weights(toys.toy("model4_bias"), runs.get_weights(model))
 
 
@@ -184,6 +193,42 @@ def test_restoring_where_no_run_is_names_those_that_are(tmp_path):
         runs.check_same(CONFIG, tmp_path / "one")
 
 
+def test_a_folder_belongs_to_one_training_at_a_time(tmp_path):
+    start(tmp_path / "run")
+    said = []
+    with runs.alone(tmp_path / "run"):
+        for restore in (False, True):
+            with pytest.raises(ValueError, match=f"another process trains in {tmp_path}/run: wait"):
+                trainings.train(CONFIG, tmp_path / "run", restore=restore)
+        assert listing(tmp_path) == ["run"] and listing(tmp_path / "run") == ["config.json"]
+    start(tmp_path / "run", say=said.append)  # it is free again
+    assert listing(tmp_path) == ["run", "run~1"]
+
+
+def test_another_number_of_images_is_named(tmp_path):
+    start(tmp_path)
+    data, said = trainings.dataset(), []
+    runs.check_data(data, tmp_path, said.append)
+    fewer = dataclasses.replace(data, valid=Split(data.valid.x[:-1], data.valid.labels[:-1]))
+    with pytest.raises(ValueError, match=r"on other images \(valid 40 then, 39 now\): divided"):
+        runs.check_data(fewer, tmp_path)
+    assert said == []
+    info = json.loads((tmp_path / "config.json").read_text())
+    del info["images"]  # as runs had it before
+    (tmp_path / "config.json").write_text(json.dumps(info))
+    runs.check_data(fewer, tmp_path)
+
+
+def test_other_images_of_the_same_number_are_noticed(tmp_path):
+    start(tmp_path)
+    data, said = trainings.dataset(), []
+    turned = dataclasses.replace(data, test=Split(data.test.x[::-1], data.test.labels[::-1]))
+    runs.check_data(turned, tmp_path, said.append)
+    assert said == [
+        f"the images of toy are not quite those that the run in {tmp_path} was trained on"
+    ]
+
+
 def test_what_differs_between_configurations_is_named(tmp_path):
     start(tmp_path)
     runs.check_same(CONFIG, tmp_path)
@@ -201,3 +246,6 @@ def test_the_end_of_a_run_is_kept(tmp_path):
     assert runs.finished_epochs(tmp_path) == 0
     run.finish()
     assert runs.finished_epochs(tmp_path) == run.epochs_done == 2
+    (tmp_path / "finished.json").write_text('{"epochs_done": "2"}')
+    with pytest.raises(ValueError, match="finished.json is damaged .*'2'.*: delete it"):
+        runs.finished_epochs(tmp_path)

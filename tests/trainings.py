@@ -73,9 +73,9 @@ def compiling_once():
         yield
 
 
-def compiled_once(settings, image_shape):
+def compiled_once(settings, image_shape, steps):
     """Stands in for `training.compiled_model`: a used model, made as new, is ready at once."""
-    fresh = compile_anew(settings, image_shape)
+    fresh = compile_anew(settings, image_shape, steps)
     model = compiled.setdefault((settings.replace(**NOT_COMPILED), image_shape), fresh)
     for variable, value in zip(everything(model), everything(fresh), strict=True):
         variable.assign(value)

@@ -49,8 +49,8 @@ class FinitenessGuard(keras.callbacks.Callback):
     def _stop(self, terms, place):
         raise NonFiniteLossError(
             f"{' and '.join(terms) or 'loss'} stopped being finite in epoch {self.epoch}, {place}: "
-            "checkpoints of the epochs before it are kept; try a smaller learning_rate, a larger "
-            "sigma, or mixture_density logsumexp"
+            "the run's folder, if it has one, keeps the epochs before it; try a smaller "
+            "learning_rate, a larger sigma, or mixture_density logsumexp"
         )
 
 

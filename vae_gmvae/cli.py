@@ -2,7 +2,9 @@
 
 import argparse
 import dataclasses
+import importlib.util
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +19,8 @@ download cache, then at their public source.
 
 exit codes: 0 done, 1 the loss stopped being finite, 2 bad input, 130 interrupted
 """
+MEMORY = re.compile("ResourceExhausted|RESOURCE_EXHAUSTED")  # TensorFlow's, JAX's
+ENGINES = {"tensorflow": "pip install vae-gmvae", "jax": 'pip install "vae-gmvae[jax]"'}
 GROUPS = {
     config.TRAINING: "aspects of the training process",
     config.NETWORKS: "aspects of the neural networks",
@@ -47,20 +51,32 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted; --restore 1 goes on from the last whole epoch")
         return 130
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        if os.environ.get("VAE_GMVAE_TRACEBACK"):
+    except Exception as error:
+        code, message = _answer_to(error)
+        if not code or os.environ.get("VAE_GMVAE_TRACEBACK"):
             raise
-        print(f"vae-gmvae: error: {error}", file=sys.stderr)
-        return 2
-    except ArithmeticError as error:
-        print(f"vae-gmvae: error: {error}", file=sys.stderr)
-        return 1
+        print(f"vae-gmvae: error: {message}", file=sys.stderr)
+        return code
+
+
+def _answer_to(error: Exception) -> tuple[int, str]:
+    """Exit code and message; code 0 for what is nobody's input but a mistake of the program."""
+    if type(error).__name__ == "NonFiniteLossError":
+        return 1, str(error)
+    if isinstance(error, (ValueError, OSError, ModuleNotFoundError)):
+        return 2, str(error)
+    if isinstance(error, MemoryError) or MEMORY.search(f"{type(error).__name__} {error}"):
+        return 2, "out of memory: try a smaller batch_size, hidden_dim, num_imgs or num_samples"
+    return 0, ""
 
 
 def run_command(options: dict) -> int:
     """Trains, evaluates and plots as the options say; raises what `main` turns into a message."""
     settings = read_config(options)
-    checkpoint_dir, result_dir, log_dir = (Path(options[name]) for name in DIRECTORIES)
+    _check_engine(os.environ.get("KERAS_BACKEND", "tensorflow"))
+    for name in DIRECTORIES:
+        options[name] = Path(options[name]).expanduser()
+    checkpoint_dir, result_dir, log_dir = (options[name] for name in DIRECTORIES)
     folder = checkpoint_dir / settings.run_name
     if options["restore"]:
         runs.check_same(settings, folder)
@@ -81,10 +97,20 @@ def run_command(options: dict) -> int:
     say(f"{settings.run_name}: {of_all}{len(data.train)} training images from {data.source}")
     run = _train_or_load(settings, data, folder, log_dir / settings.run_name, options)
     if options["generate"] or options["plot"]:
-        _report(run, data, result_dir / settings.run_name, options)
+        results = result_dir / settings.run_name
+        if not options["restore"] and results.exists():
+            runs.set_aside(results, say)  # of an earlier run of this name, as its checkpoints are
+        _report(run, data, results, options)
     if options["train"]:
         run.finish()
     return 0
+
+
+def _check_engine(name: str):
+    if name not in ENGINES:
+        raise ValueError(f"KERAS_BACKEND is {name!r}: choose {' or '.join(ENGINES)}")
+    if importlib.util.find_spec(name) is None:
+        raise ValueError(f"KERAS_BACKEND is {name!r}, which is not installed: {ENGINES[name]}")
 
 
 def _check_writable(options: dict):
@@ -95,21 +121,23 @@ def _check_writable(options: dict):
         "result_dir": options["generate"] or options["plot"],
     }
     for name in (name for name in DIRECTORIES if needed[name]):
-        folder = Path(options[name])
+        folder = options[name]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             reason = error.strerror or error
             raise OSError(
-                f"{name} is {options[name]!r}, which cannot be written ({reason}): "
+                f"{name} is {str(folder)!r}, which cannot be written ({reason}): "
                 f"choose another folder with --{name}"
             ) from error
 
 
 def _train_or_load(settings, data, folder, log_dir, options) -> runs.Run:
     if not options["train"]:
+        runs.check_data(data, folder, say)
         return runs.load_run(folder)
+    from vae_gmvae.callbacks import best_epoch
     from vae_gmvae.training import train
 
     run = train(
@@ -122,7 +150,8 @@ def _train_or_load(settings, data, folder, log_dir, options) -> runs.Run:
         finish=False,
         say=say,
     )
-    best = max(run.history["val_elbo"])
+    epoch = best_epoch(run.history, run.judged_from)
+    best = run.history["val_elbo"][run.history["epoch"].index(epoch)]
     say(f"{run.epochs_done} epochs done, best validation ELBO {best:.2f} nats; run in {folder}")
     return run
 

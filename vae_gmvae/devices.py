@@ -35,11 +35,12 @@ def _mirrored():
     return tf.distribute.MirroredStrategy(names())
 
 
-def check(batch_size: int, dropout: float):
+def check(batch_size: int, dropout: float, num_valid: int):
     """Raises where the devices cannot divide the training.
 
     Raises:
-        ValueError: a batch that they cannot share evenly; on TensorFlow also dropout.
+        ValueError: a batch that they cannot share evenly, fewer validation images than devices;
+            on TensorFlow also dropout.
     """
     num, here = len(names()), ", ".join(names())
     if batch_size % num:
@@ -47,6 +48,11 @@ def check(batch_size: int, dropout: float):
         raise ValueError(
             f"batch_size is {batch_size}, which the {num} devices ({here}) cannot share evenly: "
             f"choose a multiple of {num}, such as {near}"
+        )
+    if num_valid < num:
+        raise ValueError(
+            f"there are {num_valid} validation images for {num} devices ({here}): train on more "
+            "images, or on one device"
         )
     if dropout and num > 1 and keras.backend.backend() == "tensorflow":
         raise ValueError(

@@ -11,10 +11,13 @@ configuration; "later" in it says what each later leg changed, by the epochs bef
 Every file appears whole or not at all: it is written beside its place and then renamed.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import math
+import os
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +27,14 @@ import numpy as np
 from vae_gmvae import storage
 from vae_gmvae.config import Config
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 STATES_KEPT = 2
 FREE_TO_CHANGE = ("epochs", "cooldown", "patience", "save_step")  # when a run is continued
+SPLITS = ("train", "valid", "test")
 WEIGHTS = ("consistency", "strokes", "y_marginal_weight")  # free in a new leg, not to or from 0
 
 
@@ -38,6 +47,7 @@ class Run:
     history: dict[str, list] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    judged_from: int = 0  # epochs up to it had another loss: none of them is the best
 
     @property
     def epochs_done(self) -> int:
@@ -90,6 +100,12 @@ def set_weights(model, arrays: dict[str, np.ndarray]):
     Raises:
         ValueError: a weight is missing, unknown or of another shape.
     """
+    unknown = arrays.keys() - {variable.path for variable in model.weights}
+    if unknown:
+        raise ValueError(
+            f"{model.name} has no weight {min(unknown)}: these weights belong to another "
+            "configuration"
+        )
     for variable in model.weights:
         array = arrays.get(variable.path)
         if array is None or array.shape != tuple(variable.shape):
@@ -148,19 +164,82 @@ class Leg:
         return len(self.history.get("epoch", []))
 
 
-def create(folder: Path, config: Config, image_shape, versions: dict, say=print):
+def create(folder: Path, config: Config, data, versions: dict, say=print):
     """Starts a run's folder; a run that stood there is kept as `<folder>~1`, `~2`, ...
 
     Raises:
-        ValueError: the folder holds something that is not a run.
+        ValueError: the folder holds something that is not a run, or a run that is being trained.
     """
-    storage.drop_partials(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / "config.json").exists():
-            raise ValueError(f"{folder} is not empty and not a run: choose another folder")
-        set_aside(folder, say)
-    info = {"config": config.to_dict(), "image_shape": list(image_shape), "versions": versions}
+    if folder.is_dir():
+        with alone(folder):
+            storage.drop_partials(folder)
+            if any(folder.iterdir()):
+                if not (folder / "config.json").exists():
+                    raise ValueError(f"{folder} is not empty and not a run: choose another folder")
+                set_aside(folder, say)
+    info = {"config": config.to_dict(), "image_shape": list(data.image_shape)}
+    info |= {"images": fingerprint(data), "versions": versions}
     storage.write_json(folder / "config.json", info)
+
+
+@contextlib.contextmanager
+def alone(folder: Path):
+    """While it lasts no other process trains in `folder`, where the system can lock folders.
+
+    Raises:
+        ValueError: another process does so already.
+    """
+    if fcntl is None:
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ValueError(
+            f"another process trains in {folder}: wait for its end, or give the new run a name of "
+            "its own with --extra_name"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def fingerprint(data) -> dict[str, int]:
+    """By it a run knows its images again: how many each split has, and a checksum of them all."""
+    splits = {name: getattr(data, name).x for name in SPLITS}
+    checksum = 0
+    for x in splits.values():
+        checksum = zlib.crc32(np.ascontiguousarray(x), checksum)
+    return {name: len(x) for name, x in splits.items()} | {"checksum": checksum}
+
+
+def check_data(data, folder: Path, say=print):
+    """Raises where the images were divided otherwise than when the run in `folder` was trained.
+
+    Where as many images are there as then, but not the same ones, it only says so: an image may
+    have been mended. A run from before this was noted passes.
+
+    Raises:
+        ValueError: a split has another number of images; the message names both numbers.
+    """
+    then = storage.read_json(folder / "config.json", "config").get("images")
+    now = fingerprint(data)
+    if then in (None, now):
+        return
+    others = [name for name in SPLITS if then[name] != now[name]]
+    differ = [f"{name} {then[name]} then, {now[name]} now" for name in others]
+    if differ:
+        raise ValueError(
+            f"the run in {folder} was trained on other images ({', '.join(differ)}): divided anew, "
+            "some that it has learnt from may be test images now; put the images back, or train "
+            "anew with --restore 0"
+        )
+    say(f"the images of {data.name} are not quite those that the run in {folder} was trained on")
 
 
 def check_same(config: Config, folder: Path, epochs: int | None = None):
@@ -230,7 +309,15 @@ def set_aside(folder: Path, say=print):
 def finished_epochs(folder: Path) -> int:
     """The number of epochs at which the run was called finished; 0 if it never was."""
     marker = folder / "finished.json"
-    return storage.read_json(marker, "epochs_done")["epochs_done"] if marker.exists() else 0
+    if not marker.exists():
+        return 0
+    found = storage.read_json(marker, "epochs_done")["epochs_done"]
+    if not isinstance(found, int):
+        raise ValueError(
+            f"{marker} is damaged (epochs_done is {found!r}): delete it, and --restore 1 completes "
+            "the run"
+        )
+    return found
 
 
 def save_state(folder: Path, model, leg: Leg):

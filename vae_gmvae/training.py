@@ -55,10 +55,10 @@ def train(
 
     Raises:
         ValueError: a batch larger than the data or one that the devices cannot share, images too
-            small for the networks or binarised otherwise than `config` says, or a state of another
-            configuration.
+            small for the networks or binarised otherwise than `config` says, a state of another
+            configuration or of other images, or a folder in which another process trains.
         FileNotFoundError: `restore` where there is no run.
-        NonFiniteLossError: the loss stopped being finite; the last good state is kept.
+        NonFiniteLossError: the loss stopped being finite; a folder keeps the last good state.
         OSError: the folder cannot be written or the disk is full.
     """
     if folder is None:
@@ -74,21 +74,24 @@ def train(
     _check_images(config, data, len(x))
     if restore:
         runs.check_same(config, folder)
+        runs.check_data(data, folder, say)
     if distribute:
-        devices.check(config.batch_size, config.dropout)
+        devices.check(config.batch_size, config.dropout, len(data.valid))
         say(f"training on {', '.join(devices.names())}")
+    batches = ShuffledBatches(x, config)
     with devices.scope(distribute):
-        model = compiled_model(config, data.image_shape)
+        model = compiled_model(config, data.image_shape, batches.steps)
         if not restore:
             _create(config, data, folder, log_dir, say)
-        leg = _resume(folder, model, config, say) if restore else runs.Leg(0, config.epochs, {})
-        _fit(config, model, leg, ShuffledBatches(x, config), data, folder, log_dir, progress)
+        with runs.alone(folder):
+            leg = _resume(folder, model, config, say) if restore else runs.Leg(0, config.epochs, {})
+            _fit(config, model, leg, batches, data, folder, log_dir, progress)
     if distribute:  # what is handed on lives on one device
         model = build_model(config, data.image_shape)
     runs.set_weights(model, storage.load_arrays(folder / "best.npz"))
     if log_dir:
         logs.write_projector(Path(log_dir) / "embed", model, data.test)
-    run = runs.Run(config, model, leg.history, folder=folder)
+    run = runs.Run(config, model, leg.history, folder=folder, judged_from=leg.judged_from)
     if finish:
         run.finish()
     return run
@@ -107,8 +110,8 @@ def _check_images(config: Config, data, num: int):
         )
 
 
-def compiled_model(config: Config, image_shape) -> keras.Model:
-    """The model, ready for `fit`: Adam, and the fastest way to run its steps on a CPU.
+def compiled_model(config: Config, image_shape, steps=STEPS_PER_EXECUTION) -> keras.Model:
+    """The model, ready for `fit`: Adam, and the fastest way to run an epoch's `steps` on a CPU.
 
     XLA fuses the dense models; its convolutions are slower than TensorFlow's own. A step that
     TensorFlow divides among devices can neither be fused nor run inside a loop of steps.
@@ -120,7 +123,7 @@ def compiled_model(config: Config, image_shape) -> keras.Model:
     model.compile(
         optimizer=keras.optimizers.Adam(config.learning_rate),
         jit_compile=fused or not tensorflow,
-        steps_per_execution=STEPS_PER_EXECUTION if whole else 1,
+        steps_per_execution=min(steps, STEPS_PER_EXECUTION) if whole else 1,
     )
     model.optimizer.build(model.trainable_variables)  # in `fit` it would cost a second compilation
     if fused and tensorflow:
@@ -238,11 +241,11 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         bar,
     ]
     valid = data.valid.x[: devices.even(len(data.valid))]
-    valid = _untuned(tf.data.Dataset.from_tensor_slices(valid).batch(VALIDATION_BATCH))
+    valid = tf.data.Dataset.from_tensor_slices(valid).batch(devices.even(VALIDATION_BATCH))
     with contextlib.closing(bar):
         model.fit(
             batches.dataset(),
-            validation_data=valid,
+            validation_data=_untuned(valid),
             initial_epoch=leg.epochs_done,
             epochs=leg.target_epochs,
             callbacks=parts,
@@ -253,7 +256,7 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
 
 def _create(config, data, folder: Path, log_dir, say):
     """Starts the run's folder; its files and logs of an earlier run of this name are kept."""
-    runs.create(folder, config, data.image_shape, versions(), say=say)
+    runs.create(folder, config, data, versions(), say=say)
     if log_dir and any((Path(log_dir) / part).exists() for part in logs.PARTS):
         runs.set_aside(Path(log_dir), say)
 

@@ -4,6 +4,7 @@ Everything is in nats per image. `reconstruction` is a log-likelihood, the other
 """
 
 import math
+import numbers
 import threading
 from typing import Any, NamedTuple
 
@@ -175,8 +176,8 @@ class LatentVariableModel(keras.Model):
         )
 
     def _generator(self, seed):
-        if isinstance(seed, int):
-            return keras.random.SeedGenerator(seed)
+        if isinstance(seed, numbers.Integral):
+            return keras.random.SeedGenerator(int(seed))
         return self.noise_seed if seed is None else seed
 
     def encode_z(self, x, training=False) -> d.Gaussian:
