@@ -137,7 +137,7 @@ def test_epoch_step_and_terms_of_the_first_bad_value_are_named(loss):
     model.first_nonfinite.assign([17, 15, 0, 15])
     message = (
         "conditional_prior and y_prior stopped being finite in epoch 3, training step 3: .*"
-        "kept; try a smaller learning_rate"
+        "keeps the epochs before it; try a smaller learning_rate"
     )
     with pytest.raises(callbacks.NonFiniteLossError, match=message):
         guard.on_train_batch_end(49, {"loss": loss})
