@@ -97,15 +97,12 @@ def get_weights(model) -> dict[str, np.ndarray]:
 def set_weights(model, arrays: dict[str, np.ndarray]):
     """Puts the arrays into the model's variables.
 
+    Weights that the model does not have are left out, such as those of the network of p(y|w,z)
+    where Bayes' rule takes its place.
+
     Raises:
-        ValueError: a weight is missing, unknown or of another shape.
+        ValueError: a weight is missing or of another shape.
     """
-    unknown = arrays.keys() - {variable.path for variable in model.weights}
-    if unknown:
-        raise ValueError(
-            f"{model.name} has no weight {min(unknown)}: these weights belong to another "
-            "configuration"
-        )
     for variable in model.weights:
         array = arrays.get(variable.path)
         if array is None or array.shape != tuple(variable.shape):
