@@ -167,7 +167,7 @@ def result(name: str, seed: int, data, checkpoints: Path) -> dict:
         run = runs.load_run(folder, weights="last")
     if name.startswith(PICTURED):
         images = [run.model.sample(PICTURES, seed=seed, k=k) for k in range(config.num_clusters)]
-        with tables.alone(reference.SAMPLES.parent):
+        with storage.locked(reference.SAMPLES.parent):
             reference.add_clustering_samples(f"{name}/{seed}", images)
     metrics = evaluation.evaluate(
         run.model,
@@ -260,7 +260,7 @@ def main():
         for seed in options.seeds:
             if options.anew or (name, seed) not in there:
                 add(result(name, seed, data, options.checkpoint_dir))
-    with tables.alone(tables.README.parent):
+    with storage.locked(tables.README.parent):
         found = table(summary(reference.clustering_results()))
         tables.write(tables.README, "clustering", found)
     print(found)

@@ -102,7 +102,7 @@ def main():
         if options.anew or (name, seed) not in there:
             line = result(name, EXPERIMENTS[name].replace(seed=seed), data, options.checkpoint_dir)
             tables.add_line(reference.DENSITIES, line, EXPERIMENTS)
-            with tables.alone(tables.README.parent):
+            with storage.locked(tables.README.parent):
                 tables.write(tables.README, "densities", table(reference.density_results()))
     print(table(reference.density_results()))
 

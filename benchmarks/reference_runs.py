@@ -90,7 +90,7 @@ def main():
             metrics = store(config, options.checkpoint_dir, options.data_dir)
             print(f"{pair}: ELBO {metrics['elbo']:.1f}, log p(x) {metrics['log_p_x']:.1f}")
     draw_readme_picture()
-    with tables.alone(tables.README.parent):
+    with storage.locked(tables.README.parent):
         tables.write(tables.README, "reference runs", tables.of_runs(results()))
     size = sum(path.stat().st_size for path in reference.HERE.rglob("*") if path.is_file()) / 1e6
     print(f"the reference runs take {size:.1f} MB")

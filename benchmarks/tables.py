@@ -1,9 +1,6 @@
 """Results as Markdown, and their places in the README files."""
 
-import contextlib
-import fcntl
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +9,6 @@ from pairs import PAIRS
 from vae_gmvae import storage
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-
-
-@contextlib.contextmanager
-def alone(folder: Path):
-    """Other processes wait, so that what is read in here, changed and written is not lost."""
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def write(page: Path, name: str, text: str):
@@ -49,7 +35,7 @@ def add_line(path: Path, line: dict, experiments):
     It takes the place of one that has its experiment and seed. Its numbers keep seven digits.
     """
     order, place = list(experiments), (line["experiment"], line["seed"])
-    with alone(path.parent):
+    with storage.locked(path.parent):
         there = path.read_text("utf-8").splitlines() if path.exists() else []
         others = [
             one for one in map(json.loads, there) if (one["experiment"], one["seed"]) != place

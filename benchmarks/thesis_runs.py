@@ -40,7 +40,7 @@ def run(pair: str, checkpoints: Path, results: Path) -> dict:
 
 def update(pair: str, result: dict):
     """Puts a pair's result into the results file, and the file's table into README.md."""
-    with tables.alone(README.parent):
+    with storage.locked(README.parent):
         results = stored() | {pair: result}
         storage.write_json(RESULTS, {name: results[name] for name in PAIRS if name in results})
         tables.write(README, "thesis runs", tables.of_runs(results))

@@ -185,6 +185,17 @@ def test_a_subset_is_told_from_the_whole(folder, capsys):
     assert number > 16 and f": 16 of {number} training images from" in capsys.readouterr().out
 
 
+def test_flags_that_make_no_difference_are_named(folder, capsys):
+    assert run("--summary 0 --likelihood bernoulli --sigma 0.2 --strokes_warmup 2 --z_dim 2") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[:3] == [
+        "model1: --K_clusters makes no difference (an option of model3, model4_bias, model5)",
+        "model1: --sigma makes no difference (likelihood is bernoulli, which has no variance)",
+        "model1: --strokes_warmup makes no difference (strokes is 0)",
+    ]
+    assert not any("makes no difference" in line for line in said[3:])
+
+
 def test_a_second_run_of_a_name_keeps_the_first(trained, capsys):
     assert run("--summary 0") == 0
     names = sorted(path.name for path in (trained / "saved_models").iterdir())

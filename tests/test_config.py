@@ -75,6 +75,28 @@ def test_whole_values_of_a_number_become_floats(name):
     assert type(getattr(with_option(name, value), name)) is float
 
 
+UNUSED = {  # beside mixture_density, by what is changed in a configuration that uses the others
+    "": {},
+    "likelihood=bernoulli": {"x_var": "likelihood is bernoulli, which has no variance"},
+    "dataset_name=MNIST": {"split": "MNIST comes with its test images"},
+    "kl_weight=0": {"kl_warmup": "kl_weight is 0"},
+    "strokes=0": {"strokes_warmup": "strokes is 0"},
+    "strokes=0 consistency=0": {
+        "consistency_warmup": "consistency is 0",
+        "strokes_warmup": "strokes is 0",
+    },
+}
+
+
+@pytest.mark.parametrize("change", UNUSED)
+def test_what_makes_no_difference_has_its_reason(change):
+    changes = dict(word.split("=") for word in change.split())
+    changes = {name: int(v) if v.isdigit() else v for name, v in changes.items()}
+    uses = dict(model_name="model5", dataset_name="FREY", consistency=1, strokes=0.5)
+    unused = Config(**uses | changes).unused(FIELDS)
+    assert unused == {"mixture_density": "an option of model3"} | UNUSED[change]
+
+
 def test_numbers_of_numpy_become_plain_ones():
     config = Config(z_dim=np.int64(4), x_var=np.float32(0.5))
     assert (type(config.z_dim), type(config.x_var)) == (int, float)

@@ -9,7 +9,7 @@ import pytest
 import toys
 from scipy import special
 
-from vae_gmvae.config import GMVAE_NAMES, MODEL_NAMES
+from vae_gmvae.config import GMVAE_NAMES, MODEL_NAMES, OPTIONS
 
 X = toys.images(6)
 every_gmvae = pytest.mark.parametrize("model_name", GMVAE_NAMES)
@@ -28,6 +28,50 @@ def changed(model, **options):
 
 def _of(name):
     return lambda named: getattr(named, name)
+
+
+# --- which models an option belongs to
+
+OF_SOME = {
+    "w_dim": 3,
+    "num_clusters": 4,
+    "filters": 8,
+    "bias_init": "zeros",
+    "precision": "bfloat16",
+    "y_posterior": "bayes",
+    "y_prior": "reversed",
+    "mixture_density": "naive",
+}
+OF_THE_LOSS = {"y_information_weight", "y_marginal_weight", "consistency", "strokes"}
+
+
+def test_every_option_that_is_of_some_models_is_known():
+    some = {name for name, option in OPTIONS.items() if option.metadata["models"] != MODEL_NAMES}
+    assert some == OF_SOME.keys() | OF_THE_LOSS  # those of the loss are refused elsewhere
+
+
+@pytest.mark.parametrize("name", OF_SOME)
+def test_an_option_is_used_by_the_models_that_are_named_and_by_no_other(name):
+    """Compared bit by bit: all weights, and all terms with codes far from every mode of p(z)."""
+    users = {
+        model_name
+        for model_name in MODEL_NAMES
+        if not _equal(_all_of(model_name), _all_of(model_name, **{name: OF_SOME[name]}))
+    }
+    assert users == set(OPTIONS[name].metadata["models"])
+    for model_name in MODEL_NAMES:
+        unused = toys.tiny(model_name).unused(["z_dim", name])
+        assert unused.keys() == (set() if model_name in users else {name})
+
+
+def _all_of(model_name, **options):
+    model = toys.shared(model_name, **options)
+    model.encoder_z.mean.bias.assign([100.0, 100.0])
+    return [weight.numpy() for weight in model.weights] + list(map(np.asarray, terms(model)))
+
+
+def _equal(first, second):
+    return len(first) == len(second) and all(map(np.array_equal, first, second))
 
 
 # --- p(y|w,z)

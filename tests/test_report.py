@@ -56,11 +56,13 @@ def test_a_term_that_is_not_finite_is_null_and_has_no_bar(tmp_path, data):
     for head in ("mean/kernel", "mean/bias"):  # codes so far out that every density underflows
         (weight,) = [w for w in model.weights if w.path.endswith(f"encoder_z_{head}")]
         weight.assign(np.full(weight.shape, 1e3))
+    (tmp_path / "elbo_breakdown.png").write_bytes(b"of an earlier epoch")
     paths = report(one_epoch(model), data, tmp_path, num_imgs=4, num_samples=2, say=print)
     metrics = read(tmp_path / "metrics.json")
     assert metrics["z_prior"] is None and np.isfinite(metrics["reconstruction"])
     names = {path.stem for path in paths}
     assert "elbo_breakdown" not in names and "training_curves" in names
+    assert names == {path.stem for path in tmp_path.glob("*.png")}
 
 
 def test_the_table_of_clusters_names_the_labels_that_there_are(tmp_path, data, monkeypatch):

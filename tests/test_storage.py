@@ -1,6 +1,8 @@
 """Files on disk: whole or absent, the old ones kept, damage found."""
 
+import errno
 import os
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -201,3 +203,45 @@ def test_a_damaged_history_is_named(tmp_path, content):
     (tmp_path / "history.csv").write_bytes(content)
     with pytest.raises(ValueError, match="history.csv is damaged"):
         storage.read_history(tmp_path / "history.csv")
+
+
+# --- locks
+
+needs_locks = pytest.mark.skipif(storage.fcntl is None, reason="this system cannot lock folders")
+
+
+@needs_locks
+def test_a_locked_folder_is_waited_for_or_refused(tmp_path):
+    done = []
+
+    def work():
+        with storage.locked(tmp_path):
+            done.append("second")
+
+    second = threading.Thread(target=work)
+    with storage.locked(tmp_path):
+        with pytest.raises(BlockingIOError), storage.locked(tmp_path, wait=False):
+            pass
+        second.start()
+        second.join(0.3)
+        assert second.is_alive() and done == []
+    second.join(60)
+    assert done == ["second"]
+    with storage.locked(tmp_path, wait=False):  # it is free again
+        assert listing(tmp_path) == []
+
+
+@needs_locks
+def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(storage.fcntl, "flock", flock)
+    with storage.locked(tmp_path), storage.locked(tmp_path, wait=False):
+        pass
+
+
+def test_a_system_without_locks_stops_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "fcntl", None)
+    with storage.locked(tmp_path), storage.locked(tmp_path, wait=False):
+        pass

@@ -1,7 +1,6 @@
 """The command line: the thesis's flags -> Config -> train, restore, evaluate, generate."""
 
 import argparse
-import dataclasses
 import importlib.util
 import os
 import re
@@ -74,6 +73,7 @@ def run_command(options: dict) -> int:
     """Trains, evaluates and plots as the options say; raises what `main` turns into a message."""
     settings = read_config(options)
     _check_engine(os.environ.get("KERAS_BACKEND", "tensorflow"))
+    _say_what_is_unused(settings, options)
     for name in DIRECTORIES:
         options[name] = Path(options[name]).expanduser()
     checkpoint_dir, result_dir, log_dir = (options[name] for name in DIRECTORIES)
@@ -104,6 +104,12 @@ def run_command(options: dict) -> int:
     if options["train"]:
         run.finish()
     return 0
+
+
+def _say_what_is_unused(settings: config.Config, options: dict):
+    for name, reason in settings.unused(_given(options)).items():
+        flag = config.OPTIONS[name].metadata["flag"] or name
+        say(f"{settings.model_name}: --{flag} makes no difference ({reason})")
 
 
 def _check_engine(name: str):
@@ -191,13 +197,17 @@ def say(message: str):
 
 def read_config(options: dict) -> config.Config:
     """The configuration that the parsed options describe: a preset's values give way to flags."""
-    names = [field.name for field in dataclasses.fields(config.Config)]
-    given = {name: options[name] for name in names if name in options}
+    given = _given(options)
     if options["preset"] is None:
         return config.Config(**given)
     model_name = given.pop("model_name", "model1")
     dataset_name = given.pop("dataset_name", "MNIST")
     return config.preset(options["preset"], model_name, dataset_name, **given)
+
+
+def _given(options: dict) -> dict:
+    """The values of Config's fields that flags give."""
+    return {name: options[name] for name in config.OPTIONS if name in options}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -241,7 +251,7 @@ def _add_other_flags(group):
 
 
 def _add_config_flags(group, name: str):
-    for field in dataclasses.fields(config.Config):
+    for field in config.OPTIONS.values():
         meta = field.metadata
         if meta["group"] != name:
             continue

@@ -13,19 +13,20 @@ from types import MappingProxyType
 
 MODEL_NAMES = ("model1", "model2", "model3", "model4_bias", "model5")
 GMVAE_NAMES = ("model4_bias", "model5")
+MIXTURE_NAMES = ("model3", *GMVAE_NAMES)
 CONVOLUTIONAL_NAMES = ("model2", "model5")
 DATASET_NAMES = ("MNIST", "FREY", "MNIST5K")
 PRESETS = ("thesis", "reference", "smoke")
 
 
-def _option(default, group, text, *, choices=None, low=None, high=None, flag=None, words=()):
+def _option(default, group, text, **meta):
     """A field with its help text and its closed range [low, high] or its choices.
 
-    `words` are the strings that a numeric field also accepts.
+    `words` are the strings that a numeric field also accepts, `models` those that make use of it,
+    `needs` another option without which it says nothing.
     """
-    metadata = dict(
-        group=group, help=text, choices=choices, low=low, high=high, flag=flag, words=words
-    )
+    metadata = dict(choices=None, low=None, high=None, flag=None, words=(), needs=None)
+    metadata |= dict(group=group, help=text, models=MODEL_NAMES) | meta
     return field(default=default, metadata=MappingProxyType(metadata))
 
 
@@ -66,23 +67,26 @@ class Config:
 
     z_dim: int = _option(3, NETWORKS, "dimension of the latent variable z", low=1, high=4096)
     w_dim: int = _option(3, NETWORKS, "dimension of the latent variable w (GMVAE)",
-        low=1, high=4096)
+        low=1, high=4096, models=GMVAE_NAMES)
     num_clusters: int = _option(10, NETWORKS, "modes K of the latent variable z (model3, GMVAE)",
-        low=2, high=1000, flag="K_clusters")
+        low=2, high=1000, flag="K_clusters", models=MIXTURE_NAMES)
     hidden_dim: int = _option(50, NETWORKS, "units of each hidden dense layer", low=1, high=65536)
     num_layers: int = _option(2, NETWORKS,
         "dense layers of each network, the output layer counted", low=1, high=100)
     filters: int = _option(32, NETWORKS,
-        "filters of the first convolution; the second has twice as many", low=1, high=4096)
+        "filters of the first convolution; the second has twice as many", low=1, high=4096,
+        models=CONVOLUTIONAL_NAMES)
     dropout: float = _option(0.0, NETWORKS, "share of hidden units dropped while training",
         low=0.0, high=0.95)
     variance_bound: str = _option("wide", NETWORKS,
         "range of every latent variance: wide (e^-12 to e^12) or the thesis's (0.107 to 5.107)",
         choices=("wide", "thesis"))
     bias_init: str = _option("truncated_normal", NETWORKS,
-        "initial biases of the z means of the GMVAE", choices=("truncated_normal", "zeros"))
+        "initial biases of the z means of the GMVAE", choices=("truncated_normal", "zeros"),
+        models=GMVAE_NAMES)
     precision: str = _option("float32", NETWORKS,
-        "arithmetic inside the convolutional layers", choices=("float32", "bfloat16"))
+        "arithmetic inside the convolutional layers", choices=("float32", "bfloat16"),
+        models=CONVOLUTIONAL_NAMES)
 
     x_var: float | str = _option(0.1, OBJECTIVE,
         "VARIANCE of the Gaussian p(x|z); auto is the optimal shared one",
@@ -90,41 +94,43 @@ class Config:
     likelihood: str = _option("gaussian", OBJECTIVE, "p(x|z)", choices=("gaussian", "bernoulli"))
     y_posterior: str = _option("network", OBJECTIVE,
         "p(y|w,z): the thesis's network, or Bayes' rule",
-        choices=("network", "bayes"))
+        choices=("network", "bayes"), models=GMVAE_NAMES)
     y_prior: str = _option("forward", OBJECTIVE,
         "KL(p(y|w,z) || p(y)), or the reversed KL of the 2018 code",
-        choices=("forward", "reversed"))
+        choices=("forward", "reversed"), models=GMVAE_NAMES)
     mixture_density: str = _option("logsumexp", OBJECTIVE,
         "log p(z) of model3; naive underflows as the 2018 code did",
-        choices=("logsumexp", "naive"))
+        choices=("logsumexp", "naive"), models=("model3",))
     kl_weight: float = _option(1.0, OBJECTIVE, "weight of the KL terms in the loss",
         low=0.0, high=1e6)
-    kl_warmup: int = _option(0, OBJECTIVE, "epochs over which that weight rises from 0", low=0)
+    kl_warmup: int = _option(0, OBJECTIVE, "epochs over which that weight rises from 0", low=0,
+        needs="kl_weight")
     min_information: float = _option(0.0, OBJECTIVE,
         "nats of z_prior (GMVAE: y_prior) per image that the loss does not punish",
         low=0.0, high=1e6)
     y_information_weight: float = _option(1.0, OBJECTIVE,
         "weight in the loss of the mutual information of x and y, part of the mean y_prior",
-        low=0.0, high=1e6)
+        low=0.0, high=1e6, models=GMVAE_NAMES)
     y_marginal_weight: float = _option(1.0, OBJECTIVE,
         "weight in the loss of the other part, KL(batch mean of p(y|w,z) || p(y))",
-        low=0.0, high=1e6)
+        low=0.0, high=1e6, models=GMVAE_NAMES)
     consistency: float = _option(0.0, OBJECTIVE,
         "weight in the loss of KL(p(y|w,z) of an image || of the same image moved a little), nats",
-        low=0.0, high=1e6)
+        low=0.0, high=1e6, models=GMVAE_NAMES)
     consistency_warmup: int = _option(0, OBJECTIVE,
-        "epochs over which that weight rises from 0", low=0)
+        "epochs over which that weight rises from 0", low=0, needs="consistency")
     strokes: float = _option(0.0, OBJECTIVE,
-        "share of those moved images that get a short stroke of a pen", low=0.0, high=1.0)
+        "share of those moved images that get a short stroke of a pen", low=0.0, high=1.0,
+        models=GMVAE_NAMES)
     strokes_warmup: int = _option(0, OBJECTIVE,
-        "epochs over which that share rises from 0", low=0)
+        "epochs over which that share rises from 0", low=0, needs="strokes")
 
     save_step: int = _option(10, FILES, "keep the weights of every this many epochs", low=1)
     extra_name: str = _option("", FILES, "extra name to identify the run")
     # fmt: on
 
     def __post_init__(self):
-        for option in dataclasses.fields(self):
+        for option in OPTIONS.values():
             value = _checked(option, getattr(self, option.name))
             object.__setattr__(self, option.name, value)
         if self.dataset_name.upper() in DATASET_NAMES:
@@ -168,6 +174,21 @@ class Config:
     def is_convolutional(self) -> bool:
         return self.model_name in CONVOLUTIONAL_NAMES
 
+    def unused(self, names) -> dict[str, str]:
+        """Those of the named options that make no difference to this run, each with the reason."""
+        reasons = {}
+        for option in map(OPTIONS.get, names):
+            models, needs = option.metadata["models"], option.metadata["needs"]
+            if self.model_name not in models:
+                reasons[option.name] = f"an option of {', '.join(models)}"
+            elif needs and not getattr(self, needs):
+                reasons[option.name] = f"{needs} is 0"
+            elif option.name == "x_var" and self.likelihood == "bernoulli":
+                reasons[option.name] = "likelihood is bernoulli, which has no variance"
+            elif option.name == "split" and self.dataset_name == "MNIST":
+                reasons[option.name] = "MNIST comes with its test images"
+        return reasons
+
     @property
     def run_name(self) -> str:
         """`{model}_{dataset}_{epochs}_{sigma}_{z}[_{w}]_{hidden}_{layers}[_{K}][_{extra}]`.
@@ -196,6 +217,9 @@ class Config:
         return cls(**_known(values))
 
 
+OPTIONS = {option.name: option for option in dataclasses.fields(Config)}
+
+
 def _plain(number: float) -> str:
     """0.001 -> '0.001', never '1e-3'; 1.0 keeps its zero."""
     digits = f"{number:.12f}".rstrip("0")
@@ -203,13 +227,11 @@ def _plain(number: float) -> str:
 
 
 def _known(values: dict) -> dict:
-    options = dataclasses.fields(Config)
-    names = [option.name for option in options]
-    of_flag = {option.metadata["flag"]: option.name for option in options}
+    of_flag = {option.metadata["flag"]: option.name for option in OPTIONS.values()}
     for name in values:
-        if name not in names:
-            near = of_flag.get(name) or _nearest(name, names)
-            hint = f": did you mean {near!r}?" if near else f"; the options are {names}"
+        if name not in OPTIONS:
+            near = of_flag.get(name) or _nearest(name, OPTIONS)
+            hint = f": did you mean {near!r}?" if near else f"; the options are {list(OPTIONS)}"
             raise ValueError(f"unknown option {name!r}{hint}")
     return values
 

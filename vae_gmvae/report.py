@@ -46,6 +46,7 @@ def report(
     for place in filter(None, (folder, run.folder)):
         write_json(place / "metrics.json", run.metrics)
     paths = []
+    (folder / "elbo_breakdown.png").unlink(missing_ok=True)  # none may follow: see `figures`
     for name, figure in figures(run, data, num_imgs).items():
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1])

@@ -16,7 +16,6 @@ import dataclasses
 import itertools
 import json
 import math
-import os
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +25,6 @@ import numpy as np
 
 from vae_gmvae import storage
 from vae_gmvae.config import Config
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 STATES_KEPT = 2
 FREE_TO_CHANGE = ("epochs", "cooldown", "patience", "save_step")  # when a run is continued
@@ -186,24 +180,15 @@ def alone(folder: Path):
     Raises:
         ValueError: another process does so already.
     """
-    if fcntl is None:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(storage.locked(folder, wait=False))
+        except BlockingIOError:
+            raise ValueError(
+                f"another process trains in {folder}: wait for its end, or give the new run a name "
+                "of its own with --extra_name"
+            ) from None
         yield
-        return
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise ValueError(
-            f"another process trains in {folder}: wait for its end, or give the new run a name of "
-            "its own with --extra_name"
-        ) from None
-    except OSError:  # a file system without locks
-        pass
-    try:
-        yield
-    finally:
-        os.close(lock)
 
 
 def fingerprint(data) -> dict[str, int]:

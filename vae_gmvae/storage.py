@@ -11,6 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 # what reading a damaged archive raises; RuntimeError is the answer to a flipped flag
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, RuntimeError)
 WAY_OUT = "put back a copy of it, or train anew with --restore 0"
@@ -46,6 +51,29 @@ def drop_partials(folder: Path):
     """Removes what a killed process left half written."""
     for partial in folder.glob(".*.partial"):
         partial.unlink()
+
+
+@contextlib.contextmanager
+def locked(folder: Path, wait: bool = True):
+    """While it lasts no other process has `folder` locked, where the system can lock folders.
+
+    Raises:
+        BlockingIOError: another has, and `wait` is False.
+    """
+    if fcntl is None:
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(lock)
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray], compress=False):
