@@ -21,6 +21,7 @@ PAGES = sorted(
     if BOOK / "_static" not in path.parents  # templates of the theme, not pages
 )
 WIDTHS = {"desktop": 1280, "phone": 390}
+PAPER = {"width": 718, "height": 1047}  # A4 with margins of a centimetre
 
 pytestmark = [
     *needs_browser,
@@ -38,6 +39,10 @@ STICKING_OUT = """() => {
     .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e))
     .map(e => e.outerHTML.slice(0, 120));
 }"""
+CUT = """() => [...document.querySelectorAll('article :is(pre, div, table)')]
+  .filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth
+    && getComputedStyle(e).overflowX !== 'visible')
+  .map(e => e.textContent.slice(0, 120))"""
 UNRENDERED = """() => [...document.querySelectorAll('.math')]
   .filter(e => !e.querySelector('mjx-container') || e.querySelector('[data-mjx-error]'))
   .map(e => e.textContent.slice(0, 120))"""
@@ -107,6 +112,9 @@ def test_page(path, context, address):
         assert visit.page.evaluate(UNRENDERED) == []
         assert visit.complaints == []
         assert visit.foreign(address) == []
+        visit.page.emulate_media(media="print")
+        visit.page.set_viewport_size(PAPER)
+        assert visit.page.evaluate(CUT) == []  # paper has no scroll bars
 
 
 def test_mathematics_is_rendered(context, address):
