@@ -1,5 +1,6 @@
 """What all tests share: quiet TensorFlow, the real data when it is there, small configurations."""
 
+import io
 import os
 from pathlib import Path
 
@@ -7,7 +8,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import chrome
+import numpy as np
 import pytest
+from scipy.io import savemat
 
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
@@ -25,3 +28,23 @@ def data_dir() -> Path:
 def browser():
     with chrome.chromium() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def small_frey():
+    """The bytes of a .mat of Frey's shape; frame j has pixel i equal to (3 i + j) mod 256."""
+    pixel, frame = np.ogrid[:560, :1965]
+    file = io.BytesIO()
+    savemat(file, {"ff": ((3 * pixel + frame) % 256).astype(np.uint8)}, do_compression=True)
+    return file.getvalue()
+
+
+@pytest.fixture
+def save(tmp_path):
+    """`save(**arrays)` writes own.npz and returns its path."""
+
+    def savez(**arrays):
+        np.savez(tmp_path / "own.npz", **arrays)
+        return tmp_path / "own.npz"
+
+    return savez
