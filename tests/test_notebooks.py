@@ -77,6 +77,15 @@ def test_figures_have_different_names():
     assert len(set(filter(None, names))) == len(list(filter(None, names)))
 
 
+def test_the_tests_that_the_book_names_exist():
+    texts = [text for name in NOTEBOOKS for text in notebook_frame.texts(read(name))]
+    texts += [path.read_text("utf-8") for path in (*PAGES, *ROOT.glob("*.md"))]
+    named = re.findall(r"\b(tests/\w+\.py)(?:::(\w+))?", "\n".join(texts))
+    assert len(named) > 20
+    for path, name in named:
+        assert f"def {name}" in (ROOT / path).read_text("utf-8"), f"{path}::{name}"
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_stays_small(name):
     assert NOTEBOOKS[name].stat().st_size <= notebook_cells.MAX_BYTES

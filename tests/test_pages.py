@@ -39,6 +39,7 @@ STICKING_OUT = """() => {
     .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e))
     .map(e => e.outerHTML.slice(0, 120));
 }"""
+WORDS = ("title", "description")
 CUT = """() => [...document.querySelectorAll('article :is(pre, div, table)')]
   .filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth
     && getComputedStyle(e).overflowX !== 'visible')
@@ -115,12 +116,37 @@ def test_page(path, context, address):
         visit.page.emulate_media(media="print")
         visit.page.set_viewport_size(PAPER)
         assert visit.page.evaluate(CUT) == []  # paper has no scroll bars
+        visit.page.emulate_media(media="screen")
+        visit.page.set_viewport_size({"width": 1100, "height": 800})  # a tablet, on its side
+        assert visit.page.evaluate(OVERFLOW) <= 0
 
 
 def test_mathematics_is_rendered(context, address):
     """Without it the check for unrendered formulas would hold of a book that has none."""
     with Visit(context, address + "book/notation.html") as visit:
         assert visit.page.locator("mjx-container").count() > 20
+        assert visit.page.locator("mjx-container[tabindex]").count() == 0  # the Tab key passes by
+
+
+def test_the_arrows_of_the_contents_say_what_they_open(context, address):
+    with Visit(context, address + "book/notation.html") as visit:
+        arrows = visit.page.locator(".bd-sidenav summary")
+        names = [arrow.get_attribute("aria-label") for arrow in arrows.all()]
+        assert len(names) == 3 and all(re.fullmatch("Pages of .+", name) for name in names)
+
+
+def test_a_find_is_shown_with_its_text(context, address):
+    html = '<div role="main"><div id="jb-print-docs-body">contents</div><p>text</p></div>'
+    with Visit(context, address + "search.html") as visit:
+        assert visit.page.evaluate("(html) => Search.htmlToText(html)", html).strip() == "text"
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.startswith(("book/", "note"))])
+def test_a_page_says_what_it_is_about(path):
+    head = (BOOK / path).read_text("utf-8").split("</head>")[0]
+    title, text = (re.search(rf'"og:{name}" content="(.*?)">', head) for name in WORDS)
+    assert title[1] and 40 < len(text[1]) and "\\" not in text[1]
+    assert f'name="description" content="{text[1]}"' in head
 
 
 def test_paper_is_light(browser, address):
@@ -192,6 +218,13 @@ def test_explorers_start_over_http_and_from_a_file(path, context, address):
             assert started(visit)
             assert visit.complaints == []
             assert visit.foreign(place) == []
+
+
+@pytest.mark.parametrize("path", EXPLORERS)
+def test_the_text_comes_before_the_weights(path):
+    page = (BOOK / path).read_text("utf-8")
+    state = page.index('type="application/vnd.jupyter.widget-state+json"')
+    assert state > page.rindex('class="headerlink"') and "<h2>" not in page[state:]
 
 
 def test_only_pages_with_explorers_load_their_host():

@@ -245,14 +245,17 @@ class TestPlaying:
         page = visit("model5", reduced_motion="reduce")
         assert self.frames_while_playing(page) == EPOCHS
 
-    def test_it_stops_when_asked_or_when_the_slider_moves(self, visit, scrubbers):
+    def test_it_stops_when_asked_or_when_the_slider_moves(self, visit, scrubbers, trained):
         page, explorer = visit("model5"), scrubbers["model5"]
         play = page.locator(".vx-button").first
         play.click()
         assert play.inner_text() == "Pause"
+        page.wait_for_timeout(600)  # on its way from the first epoch to the second
         play.click()
         assert play.inner_text() == "Play"
+        settle(page)
         epoch = page.evaluate("id => models[id].get('epoch')", explorer.model_id)
+        check(page, explorer, trained["model5"], epoch)  # of an epoch, not between two
         page.wait_for_timeout(1200)
         assert page.evaluate("id => models[id].get('epoch')", explorer.model_id) == epoch
         play.click()

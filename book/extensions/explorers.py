@@ -106,6 +106,15 @@ def load_host(app, pagename, templatename, context, doctree):
         app.add_js_file(None, body=body, type=STATE)
 
 
+def put_state_last(app, pagename, templatename, context, doctree):
+    """The widgets' models below the text: a page is read before a megabyte of weights is there."""
+    files = context["script_files"]
+    states = [file for file in files if getattr(file, "attributes", {}).get("type") == STATE]
+    context["script_files"] = [file for file in files if file not in states]
+    for file in states:
+        context["body"] += f'<script type="{STATE}">{file.attributes["body"]}</script>'
+
+
 # --- the directive
 
 
@@ -192,6 +201,7 @@ def publish_host(app, config):
 def setup(app):
     app.connect("config-inited", publish_host)
     app.connect("html-page-context", load_host)
+    app.connect("html-page-context", put_state_last, priority=950)  # myst-nb's, too
     app.add_post_transform(KeepPictures)
     app.add_directive("explorer", Explorer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

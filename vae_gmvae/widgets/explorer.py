@@ -154,6 +154,7 @@ def about_of(run) -> dict:
         "w_dim": config.w_dim if config.is_gmvae else None,
         "num_clusters": config.num_clusters if mixture else None,
         "likelihood": config.likelihood,
+        "binarise": config.binarise,
         "x_logvar": float(run.model.x_logvar),
         "y_posterior": config.y_posterior if config.is_gmvae else None,
     }

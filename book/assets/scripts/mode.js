@@ -2,7 +2,7 @@
 // Without scripts a page stays as it was written: light.
 {
   const page = document.documentElement;
-  if (!localStorage.getItem("mode")) {
+  if ((localStorage.getItem("mode") ?? "auto") === "auto") {
     page.dataset.mode = "auto";
     page.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   }

@@ -141,7 +141,7 @@ async function render({ model, el }) {
       (isDigits ? right : left).push(v.w.el);
     }
     v.z = intervals("q(z|x)", "z", about.z_dim);
-    v.sum = sum(networks.prior_z ? ["conditional_prior", "w_prior", "y_prior"] : ["z_prior"], prior);
+    v.sum = sum(networks.prior_z ? ["conditional_prior", "w_prior", "y_prior"] : ["z_prior"], prior, about);
     if (clusters.length) below.push(v.z.el, v.sum.el);
     else right.push(v.sum.el, v.z.el);
     v.root = h("div", { class: "vx-explorer", "data-explorer": "inference" }, h("div", { class: "vx-parts" },
@@ -157,8 +157,13 @@ async function render({ model, el }) {
     const listeners = { pointerdown: begin, pointermove: move, pointerup: end, pointercancel: end };
     Object.entries(listeners).forEach((pair) => v.pad.el.addEventListener(...pair));
     v.hint = h("span", { class: "vx-pad-hint", hidden: true }, "draw here");
-    const clear = button("Clear", () => { put(null, []); settle(); });
-    v.undo = button("Undo", () => { pad = past.pop(); mark(); settle(); });
+    const clear = button("Clear", () => { if (pad.base || pad.strokes.length) put(null, []); settle(); });
+    v.undo = button("Undo", () => {
+      pad = past.pop();
+      mark();
+      settle();
+      if (v.undo.disabled) clear.focus(); // it would be lost
+    });
     v.over = toggle({ label: "draw over the image", value: !isDigits });
     const inks = [{ value: "1", text: "light" }, { value: "0", text: "dark" }];
     if (!isDigits) v.ink = select({ label: "ink", value: "1", options: inks });

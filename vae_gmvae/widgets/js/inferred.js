@@ -3,24 +3,25 @@ import { bars, colourOf, h, imageCanvas, number, subscript, textOn, toggle } fro
 import { centreOfMass, FINE } from "./drawing.js";
 
 export const panel = (title, ...children) =>
-  h("section", { class: "vx-panel" }, h("h4", { class: "vx-title" }, title), children);
+  h("section", { class: "vx-panel" }, h("h3", { class: "vx-title" }, title), children);
 export const note = (...children) => h("p", { class: "vx-note" }, children);
 export const captioned = (picture, text) =>
   h("figure", { class: "vx-picture" }, picture, h("figcaption", { class: "vx-note" }, text));
 
-/** What stands beside a term: what it is at this sample. prior: the explorer's trait. */
-const formulas = ({ means, y_prior: direction }) => ({
-  reconstruction: "log p(x|z)",
+/** What stands beside a term: what it is at this sample. prior, about: the explorer's traits. */
+const formulas = ({ means, y_prior: direction }, isDensity) => ({
+  reconstruction: isDensity ? "log p(x|z)" : "log p(x|z), were x black and white",
   z_prior: means ? "log q(z|x) − log p(z)" : "KL(q(z|x) ‖ p(z))",
   conditional_prior: "log q(z|x) − E log p(z|w,y)",
   w_prior: "KL(q(w|x) ‖ p(w))",
   y_prior: direction === "reversed" ? "KL(p(y) ‖ p(y|w,z))" : "KL(p(y|w,z) ‖ p(y))",
-  elbo: direction === "reversed" ? "no bound: y_prior is reversed" : "on average ≤ log p(x)",
+  elbo: direction === "reversed" ? "no bound: y_prior is reversed" :
+    isDensity ? "on average ≤ log p(x)" : "no bound: x is grey",
 });
 
 /** The terms of the ELBO as a sum: the likelihood minus `costs`. set(terms by name) */
-export function sum(costs, prior) {
-  const shown = {}, formula = formulas(prior);
+export function sum(costs, prior, { likelihood, binarise }) {
+  const shown = {}, formula = formulas(prior, likelihood !== "bernoulli" || binarise === "sampled");
   const row = (sign, name) => h("tr", { class: sign === "=" && "vx-total" },
     h("td", {}, sign), h("th", { scope: "row" }, h("code", {}, name), h("span", { class: "vx-note" }, formula[name])),
     h("td", { class: "vx-value" }, (shown[name] = h("span", { "data-term": name }))));
@@ -118,7 +119,7 @@ export function steps([H, W], { value, onchange }) {
       place(box, i ? [(H - 20) / 2 + moved[0], (W - 20) / 2 + moved[1], 20, 20] :
         [top, left, rows, columns].map((side) => side / FINE));
     });
-    text.textContent = !found ? "MNIST’s authors prepared every image so: the model has seen no others." :
+    text.textContent = !found ? "MNIST’s authors prepared every image so." :
       isOn ? "The cross is the centre of mass. The model sees the last picture." :
         "Switched off: the model sees the first picture.";
   };

@@ -60,7 +60,7 @@ async function render({ model, el }) {
 export default { render };
 
 const panel = (title, ...children) =>
-  h("section", { class: "vx-panel" }, h("div", { class: "vx-title" }, title), children);
+  h("section", { class: "vx-panel" }, h("h3", { class: "vx-title" }, title), children);
 
 // --- the picture
 

@@ -97,7 +97,7 @@ function layout(view) {
 }
 
 const panel = (title, ...children) =>
-  h("section", { class: "vx-panel" }, h("div", { class: "vx-title" }, title), children);
+  h("section", { class: "vx-panel" }, h("h3", { class: "vx-title" }, title), children);
 const row = (...buttons) => h("div", { class: "vx-row" }, buttons);
 const note = (...texts) => h("p", { class: "vx-note" }, texts);
 
@@ -194,7 +194,7 @@ function styleSliders(view) {
     note(moved < 0.05 ? "In this run w hardly moves the clusters: it has collapsed."
       : `Over p(w) the means move by ${number(moved, 1)} of a cluster’s standard deviation.`,
     view.w.length === 2 && " Circles: p(w), one and two standard deviations",
-    view.model.get("w_codes").length > 0 && "; dots: test images"));
+    view.model.get("w_codes").length > 0 && "; dots: test images", view.w.length === 2 && "."));
 }
 
 const noStyle = () => panel("No w", note("This model has no w: its prior is K fixed Gaussians, N(μₖ, I/2)."));

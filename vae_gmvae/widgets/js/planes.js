@@ -89,11 +89,13 @@ export function axes(self, names, colours = ink(self.el), ticks = true) {
     context.strokeText(text, x, y);
     context.fillText(text, x, y);
   };
+  // of the axes' names
+  const room = names[0].length > 2 ? 56 : 28;
   const each = ([low, high], draw) => {
     const unit = [1, 2, 5, 10, 20, 50].find((u) => (high - low) / u <= 8) ?? (high - low) / 5;
     for (let t = Math.ceil(low / unit) * unit; ticks && t <= high; t += unit) {
       const place = (size * (t - low)) / (high - low);
-      if (place > 24 && place < size - 28) draw(place, number(t, 0));
+      if (place > 24 && place < size - room) draw(place, number(t, 0));
     }
   };
   const tick = ["11px system-ui, sans-serif", colours.quiet];

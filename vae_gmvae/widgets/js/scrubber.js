@@ -78,7 +78,10 @@ async function render({ model, el }) {
 
   function build() {
     const v = { aloud: live(), sentence: h("p", { class: "vx-sentence" }), use: [] };
-    v.play = button("Play", () => play(!playing));
+    v.play = button("Play", () => {
+      play(!playing);
+      if (!playing) show(Math.round(at)); // a whole epoch, not what lies between two
+    });
     v.slider = slider({
       label: "epoch", min: 0, max: epochs.length - 1, step: 1, value: at, format: (i) => `${epochs[Math.round(i)]}`,
       oninput: (i) => { play(false); show(i); },
@@ -90,9 +93,9 @@ async function render({ model, el }) {
       h("div", { class: "vx-row vx-player" }, v.play, v.slider.el), v.sentence,
       h("div", { class: "vx-scenes" },
         h("section", { class: "vx-panel" },
-          h("h4", { class: "vx-title" }, frames.hasClusters ? "Clusters: share of the test images, samples" : "Samples of the prior"),
+          h("h3", { class: "vx-title" }, frames.hasClusters ? "Clusters: share of the test images, samples" : "Samples of the prior"),
           columns(v)),
-        h("section", { class: "vx-panel" }, h("h4", { class: "vx-title" }, "Codes of test images"), v.map, key())),
+        h("section", { class: "vx-panel" }, h("h3", { class: "vx-title" }, "Codes of test images"), v.map, key())),
       h("div", { class: "vx-curves" }, v.curves.map((curve) => curve.el)),
       h("p", { class: "vx-note" }, "Nats per image; thick lines: validation.",
         frames.hasClusters && " In use: a cluster with 1 % or more of the test images."), v.aloud.el);
@@ -136,11 +139,17 @@ async function render({ model, el }) {
     const plain = frames.hasClusters ? "coloured by cluster" : "one dot for each";
     return h("p", { class: "vx-note" },
       about("z_dim") > 2 ? "Means of q(z|x) on two principal axes; " : "Means of q(z|x); ",
-      digits.length ? ["digits: ", digits.map((digit) => badgeOf(digit))] : plain);
+      digits.length ? ["digits: ", digits.map(digitBadge)] : plain);
   }
 
   function badgeOf(k) {
     return h("span", { class: "vx-key", style: `background:${colourOf(k)};color:${textOn(colourOf(k))}` }, String(k));
+  }
+
+  /** As its dots are: round, and nearer to ink where the page is dark. */
+  function digitBadge(digit) {
+    const style = `background:${inInk(colourOf(digit))};--vx-on:${textOn(colourOf(digit))}`;
+    return h("span", { class: "vx-key vx-digit", style }, String(digit));
   }
 
   // --- what Python changes
