@@ -49,12 +49,13 @@ book: $(VENV)/.book ## build the book into _build/html from its stored outputs
 # The real data is used where VAE_GMVAE_DATA_DIR or the folder ../shared/data offers it.
 define DATA
 if [ -n "$${VAE_GMVAE_DATA_DIR:-}" ]; then \
+  export VAE_GMVAE_DATA_DIR="$$(cd "$$VAE_GMVAE_DATA_DIR" && pwd)"; \
   echo "Real data: $$VAE_GMVAE_DATA_DIR"; \
 elif [ -d ../shared/data ]; then \
   export VAE_GMVAE_DATA_DIR="$$(cd ../shared/data && pwd)"; \
   echo "Real data: ../shared/data"; \
 else \
-  echo "No real data (VAE_GMVAE_DATA_DIR is not set): what needs it is skipped."; \
+  echo "No real data (VAE_GMVAE_DATA_DIR is not set): tests that need it are skipped."; \
 fi
 endef
 

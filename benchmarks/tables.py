@@ -34,14 +34,15 @@ def add_line(path: Path, line: dict, experiments):
 
     It takes the place of one that has its experiment and seed. Its numbers keep seven digits.
     """
-    order, place = list(experiments), (line["experiment"], line["seed"])
+    place = (line["experiment"], line["seed"])
+    order = {name: i for i, name in enumerate(experiments)}  # others that are there come last
     with storage.locked(path.parent):
         there = path.read_text("utf-8").splitlines() if path.exists() else []
         others = [
             one for one in map(json.loads, there) if (one["experiment"], one["seed"]) != place
         ]
         lines = [*others, storage.shortened(line)]
-        lines.sort(key=lambda found: (order.index(found["experiment"]), found["seed"]))
+        lines.sort(key=lambda found: (order.get(found["experiment"], len(order)), found["seed"]))
         with storage.atomic(path) as file:
             for found in lines:
                 file.write((json.dumps(found, separators=(",", ":")) + "\n").encode())

@@ -8,19 +8,29 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import chrome
+import hypothesis
 import numpy as np
 import pytest
 from scipy.io import savemat
 
+from vae_gmvae.data import files
+
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+# No database: the checkout may be read-only. No deadline: the machine may have other work.
+hypothesis.settings.register_profile("anywhere", database=None, deadline=None)
+hypothesis.settings.load_profile("anywhere")
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder with the official MNIST and Frey files; skips the test where there is none."""
-    folder = Path(os.environ.get("VAE_GMVAE_DATA_DIR") or BESIDE_CHECKOUT)
-    if not (folder / "train-images-idx3-ubyte.gz").exists():
-        pytest.skip(f"real data not found in {folder}: set VAE_GMVAE_DATA_DIR to their folder")
+    folder = Path(os.environ.get("VAE_GMVAE_DATA_DIR") or BESIDE_CHECKOUT).expanduser()
+    missing = [
+        file.name for file in files.KNOWN_FILES.values() if not (folder / file.name).exists()
+    ]
+    if missing:
+        pytest.skip(f"{folder} lacks {', '.join(missing)}: set VAE_GMVAE_DATA_DIR to their folder")
     return folder
 
 

@@ -120,3 +120,15 @@ def test_every_image_moves_in_its_own_way_and_a_seed_decides_how():
     assert np.abs(first - other).max() > 0.1
     assert min(np.abs(first[i] - first[j]).max() for i in range(4) for j in range(i)) > 0.1
     assert 0 <= first.min() and first.max() <= 1 + 1e-6
+
+
+def test_movements_go_both_ways_and_as_far_as_chapter_10_says():
+    assert augmentation.ROTATION == math.radians(12) and augmentation.SHIFT == 2.5
+    assert (augmentation.LOG_SCALE, augmentation.STROKE_LENGTH) == (0.1, 12)
+    x = np.zeros((400, 28, 28, 1), "float32")
+    x[:, 13:15, 13:15] = 1
+    moved_dots = np.asarray(augmentation.move(x, keras.random.SeedGenerator(0)))[..., 0]
+    middles = np.array([ndimage.center_of_mass(dot) for dot in moved_dots]) - 13.5
+    error = middles.std(axis=0) / math.sqrt(len(x))
+    assert (np.abs(middles.mean(axis=0)) < 5 * error).all()
+    assert 2 < np.abs(middles).max() < 2 * augmentation.SHIFT

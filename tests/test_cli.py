@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from vae_gmvae import cli
+from vae_gmvae import cli, runs
 from vae_gmvae.config import MODEL_NAMES, Config
 from vae_gmvae.data import load_dataset
 
@@ -357,3 +357,51 @@ def test_module_and_version():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert re.fullmatch(r"vae-gmvae \d+\.\d+\.\d+\n", done.stdout)
     assert done.stderr == ""
+
+
+def test_what_was_told_is_handed_on(folder, monkeypatch):
+    told, load = {}, load_dataset
+
+    def load_and_tell(*arguments, **options):
+        told.update(options)
+        return load(*arguments, **options)
+
+    def train(*arguments, **options):
+        told.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vae_gmvae.data.load_dataset", load_and_tell)
+    monkeypatch.setattr("vae_gmvae.training.train", train)
+    assert run("--seed 5 --split contiguous --distribute 1 --summary 0") == 130
+    assert (told["seed"], told["split"], told["distribute"]) == (5, "contiguous", True)
+    assert told["log_dir"] is None
+
+
+def test_without_training_the_best_weights_are_evaluated(trained, monkeypatch):
+    loaded, load = [], runs.load_run
+
+    def load_and_tell(folder, weights="best"):
+        loaded.append(weights)
+        return load(folder, weights)
+
+    monkeypatch.setattr(runs, "load_run", load_and_tell)
+    assert run("--train 0 --restore 1 --generate 1") == 0
+    assert loaded == ["best"]
+
+
+@pytest.mark.parametrize("name", ["checkpoint_dir", "log_dir"])
+def test_results_may_lie_where_other_things_of_the_run_lie(folder, name):
+    text = f"--generate 1 --{name} one --result_dir one"
+    assert run(text) == 0
+    (place,) = (folder / "one").iterdir()
+    assert (place / "metrics.json").exists()
+    assert (place / ("best.npz" if name == "checkpoint_dir" else "train")).exists()
+    assert run(f"{text} --train 0 --restore 1") == 0
+
+
+def test_results_of_an_earlier_run_are_kept_though_none_are_asked_for(folder):
+    for clusters, generate in ((3, 1), (2, 0)):
+        text = f"--model_name model3 --summary 0 --K_clusters {clusters} --generate {generate}"
+        assert run(text) == 0
+    (kept,) = (folder / "results").iterdir()
+    assert kept.name.endswith("~1") and (kept / "cluster_2.png").exists()

@@ -1,5 +1,6 @@
 """What the loss may hold beyond the ELBO: the weights of y_prior's two parts, and consistency."""
 
+import keras
 import numpy as np
 import pytest
 import toys
@@ -136,3 +137,76 @@ def test_evaluation_neither_moves_images_nor_adds_to_the_loss(model_name):
 def test_what_cannot_be_is_refused(options, words):
     with pytest.raises(ValueError, match=words):
         Config(**{"model_name": "model5", **options})
+
+
+# --- what the loss makes of the options, step by step
+
+
+@every_gmvae
+def test_the_loss_uses_what_the_warm_ups_have_reached(model_name, monkeypatch):
+    options = dict(consistency=3.0, strokes=0.5, y_marginal_weight=4.0, kl_weight=0.5)
+    model, shares = toys.scrambled(toys.shared(model_name, **options)), []
+    monkeypatch.setattr(
+        "vae_gmvae.augmentation.add_strokes",
+        lambda images, share, seed: shares.append(float(share)) or images,
+    )
+    for weight in (model.consistency, model.strokes, model.kl_weight):
+        weight.assign(0.0)
+    loss, terms, _ = trained_on(model)
+    np.testing.assert_allclose(loss, -np.mean(terms.reconstruction), rtol=1e-6)
+    assert shares == [0.0]
+
+
+def test_consistency_is_not_weighed_by_the_weight_of_the_kl_terms():
+    found = []
+    for kl_weight in (1.0, 0.5):
+        options = dict(consistency=3.0, kl_weight=kl_weight)
+        model = toys.scrambled(toys.shared("model4_bias", **options))
+        model(X, training=True)
+        found.append(float(model.beyond_terms.losses[-1]))
+    assert found[0] > 1e-3 and found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_gradients_equal_finite_differences(monkeypatch):
+    """Through both assignments, the image's own and that of its moved copy."""
+    with toys.float64():
+        others = toys.images(4, seed=9)
+        monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: others)
+        options = dict(consistency=2.0, y_information_weight=0.0, y_marginal_weight=3.0)
+        model = toys.scrambled(toys.shared("model4_bias", **options))
+        x, eps, rng = toys.images(), toys.noise(model, 4), np.random.default_rng(0)
+        seeds = [(g.state, g.state.numpy()) for g in (model.noise_seed, model.movement_seed)]
+
+        def loss():
+            for state, value in seeds:
+                state.assign(value)
+            return toys.loss(model, x, eps, training=True)
+
+        found, step = toys.gradients(model, loss), 1e-6
+        for variable in model.trainable_variables:
+            start, direction = variable.numpy(), rng.standard_normal(variable.shape)
+            ends = []
+            for sign in (1, -1):
+                variable.assign(start + sign * step * direction)
+                ends.append(float(loss()))
+            variable.assign(start)
+            slope = (ends[0] - ends[1]) / (2 * step)
+            expected = np.sum(found[variable.path] * direction)
+            np.testing.assert_allclose(slope, expected, 1e-4, 1e-4, err_msg=variable.path)
+
+
+def test_the_copy_has_noise_of_its_own_and_dropout_too(monkeypatch):
+    """An image that is not moved would otherwise agree with itself, whatever the networks do."""
+    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: images)
+    told, call = [], keras.layers.Dropout.call
+
+    def listen(layer, inputs, training=False):
+        told.append(training)
+        return call(layer, inputs, training=training)
+
+    monkeypatch.setattr(keras.layers.Dropout, "call", listen)
+    model = toys.scrambled(toys.shared("model4_bias", consistency=2.0))
+    model(X, training=True)
+    assert model.beyond_terms.losses[0] > 1e-3 and not told
+    toys.shared("model4_bias", dropout=0.5, consistency=1.0)(X, training=True)
+    assert len(told) == 8 and all(told)  # five networks, three of them twice

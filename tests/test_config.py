@@ -75,11 +75,14 @@ def test_whole_values_of_a_number_become_floats(name):
     assert type(getattr(with_option(name, value), name)) is float
 
 
+OF_KL = ("kl_warmup", "min_information", "y_information_weight", "y_marginal_weight")
+ONE_LAYER = "num_layers is 1: there is no hidden layer"
 UNUSED = {  # beside mixture_density, by what is changed in a configuration that uses the others
     "": {},
     "likelihood=bernoulli": {"x_var": "likelihood is bernoulli, which has no variance"},
     "dataset_name=MNIST": {"split": "MNIST comes with its test images"},
-    "kl_weight=0": {"kl_warmup": "kl_weight is 0"},
+    "kl_weight=0": dict.fromkeys(OF_KL, "kl_weight is 0"),
+    "num_layers=1": dict.fromkeys(["hidden_dim", "dropout"], ONE_LAYER),
     "strokes=0": {"strokes_warmup": "strokes is 0"},
     "strokes=0 consistency=0": {
         "consistency_warmup": "consistency is 0",

@@ -10,6 +10,7 @@ from scipy.io import loadmat
 
 from vae_gmvae.data import DATASETS, Split, files, load_dataset
 from vae_gmvae.data import datasets as datasets_module
+from vae_gmvae.data.splits import pixels
 
 
 def nearest_centroid_accuracy(train: Split, other: Split) -> float:
@@ -119,6 +120,9 @@ def test_truncated_copy_of_a_real_file_is_refused_and_kept(data_dir, tmp_path):
 @pytest.mark.data
 def test_binarised_mnist_has_the_statistics_of_its_grey_levels(mnist, data_dir):
     drawn = load_dataset("MNIST", data_dir, binarise="sampled", seed=7)
+    in_file = np.concatenate([mnist.train.x, mnist.valid.x])
+    np.testing.assert_array_equal(drawn.train.x, pixels(in_file, "sampled", 0)[:55_000])
+    np.testing.assert_array_equal(drawn.test.x, pixels(mnist.test.x, "sampled", 1))
     for part, grey in zip(parts(drawn), parts(mnist)):
         assert part.x.dtype == np.float32 and set(np.unique(part.x)) == {0.0, 1.0}
         np.testing.assert_array_equal(part.labels, grey.labels)

@@ -118,6 +118,13 @@ def test_value_out_of_range_is_named_with_its_index(value, save):
         load_dataset(save(x=x))
 
 
+@pytest.mark.parametrize("top", [1 + 1e-6, 1.5])
+def test_fractions_that_overshoot_are_not_taken_for_grey_levels(top, save):
+    x = np.linspace(0, top, 30 * 64).reshape(30, 8, 8)
+    with pytest.raises(ValueError, match=rf"own\.npz.*up to {top}.*Clip the images to \[0, 1\]"):
+        load_dataset(save(x=x))
+
+
 BAD_NPZ = {
     "no x": ({"images": LEVELS}, r"has no array `x`, only \['images'\]"),
     "colour": ({"x": np.zeros((30, 8, 8, 3))}, r"`x` has shape \[30, 8, 8, 3\]"),

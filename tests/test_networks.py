@@ -6,6 +6,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
@@ -204,3 +205,29 @@ def test_bfloat16_is_close_to_float32_and_not_equal(network, width):
     assert rough.dtype == "float32"
     off = np.abs(exact - rough).max()
     assert 0 < off < 0.02 * np.abs(exact).max()
+
+
+def test_every_hidden_layer_is_a_relu_and_no_output_is():
+    depth = dict(hidden_dim=6, num_layers=3, dropout=0.0)
+    for network in (
+        networks.dense_trunk((8, 8, 1), **depth, seeds=itertools.count(), name="trunk"),
+        networks.conv_trunk((8, 8, 1), **depth, seeds=itertools.count(), name="trunk"),
+        networks.dense_decoder(3, (8, 8, 1), **depth, seeds=itertools.count()),
+        networks.conv_decoder(3, (8, 8, 1), **depth, seeds=itertools.count()),
+        networks.classifier(4, 3, **depth, seeds=itertools.count(), name="classifier"),
+    ):
+        found = {one.name: one.activation.__name__ for one in network.layers if one.weights}
+        expected = {name: "linear" if name == "output" else "relu" for name in found}
+        assert found == expected and len(found) > 1
+
+
+def test_channels_come_last_whatever_keras_is_told():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = toys.toy("model2", (12, 8, 1))
+        assert model.decode_x(np.zeros((2, 2), "float32")).shape == (2, 12, 8, 1)
+        dense = toys.toy("model1", (5, 4, 2)).encoder_z.trunk.get_layer("flatten")
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    x = np.arange(40.0).reshape(1, 5, 4, 2)
+    np.testing.assert_array_equal(dense(x), x.reshape(1, -1))

@@ -4,7 +4,7 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 from figures import GAUSSIANS, axes_of, by_gid, mixed, separated, texts
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from numpy.testing import assert_allclose
@@ -103,7 +103,6 @@ def test_components_stand_out_from_coloured_codes():
     assert edges == {INK}
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(-3, 3)] * 2), min_size=1, max_size=30))
 def test_spread_parts_labels_and_leaves_free_ones_alone(places):
     places = np.array(places, dtype=float)

@@ -37,18 +37,32 @@ def test_all_of_it_is_small():
 
 
 @pytest.mark.data
-def test_the_stored_metrics_are_those_of_the_stored_weights(data_dir):
-    """The reconstruction error draws nothing at random."""
+@every_pair
+def test_the_stored_metrics_are_those_of_the_stored_weights(pair, data_dir):
+    """Those that draw nothing at random."""
     from vae_gmvae import evaluation, load_dataset
 
-    run = reference.load_reference("model4_bias", "FREY")
-    test = load_dataset("FREY", data_dir, seed=run.config.seed, split=run.config.split).test
+    run = reference.load_reference(*pair)
+    test = load_dataset(pair[1], data_dir, seed=run.config.seed, split=run.config.split).test
     found = evaluation.reconstruction_mse(run.model, test.x)
     np.testing.assert_allclose(found, run.metrics["reconstruction_mse"], rtol=1e-4)
+    active = evaluation.active_units(evaluation.codes(run.model, test.x).z).count
+    assert active == run.metrics["active_units_z"]
+    if run.config.is_mixture:
+        responsibilities = evaluation.responsibilities(run.model, test.x)
+        in_use = evaluation.clusters_in_use(responsibilities)
+        assert in_use == run.metrics["clusters_in_use"]
+    if run.config.is_mixture and test.labels is not None:
+        scores = evaluation.clustering_scores(responsibilities, test.labels)
+        assert scores.one_to_one == pytest.approx(run.metrics["accuracy_one_to_one"], abs=5e-4)
 
 
 def test_a_published_run_has_no_folder_that_a_report_could_write_to():
     assert reference.load_reference("model1", "FREY").folder is None
+
+
+def test_a_dataset_may_be_named_in_lower_case():
+    assert reference.load_reference("model1", "frey").config.dataset_name == "FREY"
 
 
 def test_an_unknown_pair_is_refused_by_name():

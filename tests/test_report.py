@@ -8,6 +8,7 @@ from toys import SHAPE, images, toy
 
 from vae_gmvae import plots
 from vae_gmvae.data import Dataset, Split
+from vae_gmvae.evaluation import codes, evaluate
 from vae_gmvae.report import report
 from vae_gmvae.runs import Run
 
@@ -49,6 +50,31 @@ def test_the_run_keeps_a_copy_of_its_metrics(tmp_path, data):
     run.folder = tmp_path / "run"
     report(run, data, tmp_path / "result", num_imgs=4, num_samples=2, say=lambda text: None)
     assert read(tmp_path / "run" / "metrics.json") == read(tmp_path / "result" / "metrics.json")
+
+
+def test_the_report_is_of_the_test_images_and_of_each_cluster(tmp_path, monkeypatch):
+    drawn = {"reconstructions": [], "cluster_grids": [], "latent_scatter": []}
+    for name, calls in drawn.items():
+        draw = getattr(plots, name)
+
+        def listen(*args, draw=draw, calls=calls, **options):
+            calls.append(args)
+            return draw(*args, **options)
+
+        monkeypatch.setattr(plots, name, listen)
+    splits = (Split(images(n, SHAPE, n), np.arange(n) % 3) for n in (14, 10, 12))
+    data, run = Dataset("toy", *splits, source="a test"), one_epoch(toy("model4_bias", seed=3))
+    report(run, data, tmp_path, num_imgs=4, num_samples=2, say=lambda text: None)
+    metrics = {"epochs": 1} | evaluate(run.model, data.test, num_samples=2, seed=3)
+    assert read(tmp_path / "metrics.json") == json.loads(json.dumps(metrics))
+    train, test = (call[0] for call in drawn["reconstructions"])
+    np.testing.assert_array_equal(train, data.train.x[:4])
+    np.testing.assert_array_equal(test, data.test.x[:4])
+    clusters = [np.asarray(run.model.sample(25, seed=3, k=k)) for k in range(3)]
+    np.testing.assert_array_equal(drawn["cluster_grids"][0][0], clusters)
+    for (points, labels), means in zip(drawn["latent_scatter"], codes(run.model, data.test.x)):
+        np.testing.assert_array_equal(points, means)
+        np.testing.assert_array_equal(labels, data.test.labels)
 
 
 def test_a_term_that_is_not_finite_is_null_and_has_no_bar(tmp_path, data):

@@ -245,6 +245,36 @@ def test_what_differs_between_configurations_is_named(tmp_path):
     assert str(tmp_path) in str(caught.value) and "batch_size" not in str(caught.value)
 
 
+def test_a_third_leg_of_the_same_weights_is_judged_as_the_second(tmp_path):
+    first = trainings.config("model4_bias", consistency=2.0)
+    start(tmp_path, first)
+    later = first.replace(consistency=4.0)
+    second = runs.next_leg(tmp_path, later, runs.Leg(0, 4, {}), 4)
+    third = runs.next_leg(tmp_path, later, second, 8)
+    assert (second.judged_from, third.judged_from) == (4, 4)
+    assert json.loads((tmp_path / "config.json").read_text())["judged_from"] == 4
+
+
+def test_a_run_that_was_cut_short_keeps_its_cooldown(tmp_path):
+    start(tmp_path)
+    with pytest.raises(ValueError, match="cooldown 0 there, 1 asked for"):
+        runs.check_same(CONFIG.replace(cooldown=1), tmp_path)
+
+
+def test_own_images_may_be_named_by_another_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    own = CONFIG.replace(dataset_name="digits")
+    start(tmp_path / "run", own)
+    for name in ("digits/", str(tmp_path / "digits"), "digits/."):
+        runs.check_same(own.replace(dataset_name=name), tmp_path / "run")
+        assert own.replace(dataset_name=name).run_name == own.run_name
+    monkeypatch.chdir(tmp_path / "digits")
+    assert own.replace(dataset_name=".").run_name == own.run_name
+    with pytest.raises(ValueError, match="dataset_name 'digits' there, 'letters' asked for"):
+        runs.check_same(own.replace(dataset_name="letters"), tmp_path / "run")
+
+
 def test_the_end_of_a_run_is_kept(tmp_path):
     run = runs.Run(CONFIG, None, {"epoch": [1, 2]}, folder=tmp_path)
     assert runs.finished_epochs(tmp_path) == 0

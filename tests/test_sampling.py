@@ -139,3 +139,9 @@ def test_sample_decodes_the_same_component(model_name):
     model = toys.shared(model_name)
     z = model.sample_z(5, seed=0, k=2)
     np.testing.assert_allclose(model.sample(5, seed=0, k=2), model.decode_x(z), atol=1e-6)
+
+
+def test_a_seed_decides_the_noise_and_the_movements():
+    one, other = (toys.toy("model4_bias", seed=seed, consistency=1.0) for seed in (1, 2))
+    assert np.all(np.asarray(one.sample_eps(3).z) != np.asarray(other.sample_eps(3).z))
+    assert np.any(np.asarray(one.movement_seed.state) != np.asarray(other.movement_seed.state))

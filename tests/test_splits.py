@@ -1,7 +1,7 @@
 """How images are divided, and how their pixels are drawn for static binarisation."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from images import LEVELS, all_images, parts
 
@@ -9,7 +9,6 @@ from vae_gmvae.data import load_dataset
 from vae_gmvae.data.splits import divide, pixels, split_indices, stratified_indices
 
 
-@settings(deadline=None)
 @given(st.integers(10, 400), st.integers(0, 2**32), st.sampled_from(["random", "contiguous"]))
 def test_splits_are_disjoint_exhaustive_and_repeatable(num, seed, split):
     indices = split_indices(num, seed, split)
@@ -19,7 +18,6 @@ def test_splits_are_disjoint_exhaustive_and_repeatable(num, seed, split):
         np.testing.assert_array_equal(part, again)
 
 
-@settings(deadline=None)
 @given(st.integers(100, 400), st.integers(0, 1000), st.integers(1, 1000))
 def test_another_seed_gives_another_split(num, seed, step):
     first, other = (split_indices(num, s, "random") for s in (seed, seed + step))
@@ -36,7 +34,6 @@ def test_contiguous_split_keeps_the_order():
     assert np.concatenate(indices).tolist() == list(range(1965))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.integers(0, 1000))
 def test_stratified_splits_keep_the_proportions(labels, seed):
     labels = np.array(labels)
@@ -50,7 +47,6 @@ def test_stratified_splits_keep_the_proportions(labels, seed):
         np.testing.assert_array_equal(part, again)
 
 
-@settings(deadline=None)
 @given(st.integers(10, 300), st.integers(0, 1000))
 def test_labels_move_with_their_images(num, seed):
     x = np.arange(num, dtype=np.float32).reshape(num, 1, 1, 1)
@@ -108,7 +104,6 @@ def test_grey_levels_stay_where_nothing_is_asked_for():
     assert pixels(x, "none") is x
 
 
-@settings(deadline=None)
 @given(st.integers(10, 200), st.integers(0, 1000), st.sampled_from(["random", "contiguous"]))
 def test_an_image_is_drawn_alike_in_every_split(num, seed, split):
     """Whatever the split, an image at its place in the file has the same black and white pixels."""

@@ -1,5 +1,6 @@
 """One training: what it keeps, what decides its result, which batches it takes."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -262,12 +263,57 @@ def test_a_run_of_the_same_name_and_its_logs_are_kept(tmp_path, whole):
     before, curves = contents(tmp_path / "run"), contents(tmp_path / "log" / "train")
     said = []
     train(short, **places, say=said.append)
-    assert listing(tmp_path) == {"run", "run~1", "log", "log~1"}
-    assert listing(tmp_path / "log") == listing(tmp_path / "log~1") == {"train", "valid", "embed"}
+    assert listing(tmp_path) == {"run", "run~1", "log"}
+    parts = {"train", "valid", "embed"}
+    assert listing(tmp_path / "log") == parts | {f"{part}~1" for part in parts}
     assert contents(tmp_path / "run~1") == before
-    assert contents(tmp_path / "log~1" / "train") == curves
+    assert contents(tmp_path / "log" / "train~1") == curves
     assert not curves.keys() & listing(tmp_path / "log" / "train")
     assert "kept as" in said[0] and str(tmp_path / "run~1") in said[0]
+
+
+def test_what_lies_beside_the_logs_stays(tmp_path):
+    for name in ("one", "two"):
+        train(CONFIG.replace(epochs=1), tmp_path / name, log_dir=tmp_path)
+    assert {"one", "two", "train", "train~1"} <= listing(tmp_path)
+
+
+def test_a_training_cools_down(tmp_path):
+    run = train(CONFIG.replace(cooldown=2, epochs=3), tmp_path)
+    rate = float(run.model.optimizer.learning_rate)
+    assert rate == pytest.approx(CONFIG.learning_rate / 3)
+
+
+def test_patience_begins_when_the_warm_up_has_ended(tmp_path):
+    """A model that cannot learn gets worse, if anything: its learning rate is tiny."""
+    slow = CONFIG.replace(learning_rate=1e-12, patience=1, kl_warmup=4, epochs=9)
+    run = train(slow, tmp_path)
+    assert 4 < run.epochs_done < 9
+
+
+def test_metrics_of_other_weights_do_not_stay(tmp_path):
+    train(CONFIG.replace(epochs=1), tmp_path)
+    (tmp_path / "metrics.json").write_text('{"elbo": 1.0}')
+    assert runs.load_run(tmp_path).metrics == {"elbo": 1.0}
+    assert runs.load_run(tmp_path, "last").metrics == {}  # they are of the best weights
+    run = train(CONFIG.replace(epochs=1), tmp_path, restore=True)
+    assert run.history["val_elbo"][1] > run.history["val_elbo"][0]
+    assert runs.load_run(tmp_path).metrics == {}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(valid=Split(np.zeros((0, 8, 8, 1), "float32"), None)), "has 0 validation images"),
+        (dict(train=Split(np.full((64, 8, 8, 1), 200, "uint8"), None)), "from 200 to 200"),
+    ],
+    ids=["none", "bytes"],
+)
+def test_a_dataset_that_cannot_be_trained_on_is_refused(tmp_path, change, message):
+    data = dataclasses.replace(dataset((8, 8, 1)), **change)
+    with pytest.raises(ValueError, match=message):
+        train(CONFIG, tmp_path / "run", data)
+    assert listing(tmp_path) == set()
 
 
 # --- real data

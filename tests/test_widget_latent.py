@@ -1,5 +1,7 @@
 """LatentExplorer: what it carries, and in a browser the same pictures as Keras decodes."""
 
+from types import SimpleNamespace
+
 import explorer_page
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import trainings
 import traitlets
 
 from vae_gmvae import load_reference, runs
+from vae_gmvae.data import Split
 from vae_gmvae.widgets import LatentExplorer, MixtureExplorer, embedded
 
 MODELS = ("model1", "model2", "model3", "model4_bias", "model5")
@@ -45,6 +48,22 @@ def test_the_map_carries_the_test_codes():
     assert explorer.ranges == [[low, high]] * 2  # a square
     assert low <= np.quantile(expected, 0.01)
     assert high >= 2
+
+
+def test_labels_belong_to_the_images_that_are_shown():
+    x = np.random.default_rng(0).random((1000, *toys.SHAPE), dtype="float32")
+    large = SimpleNamespace(name="large", test=Split(x, np.arange(1000)))
+    run = SimpleNamespace(model=SimpleNamespace(image_shape=toys.SHAPE))
+    images, labels = embedded.images_for(run, large)
+    np.testing.assert_array_equal(images, x[labels])
+
+
+def test_the_ends_of_the_line_are_the_codes_of_their_images():
+    run = run_of("model1")
+    explorer = LatentExplorer(run, trainings.dataset())
+    images = np.frombuffer(explorer.end_images, np.uint8).reshape(-1, *toys.SHAPE)
+    expected = run.model.encode_z(images / np.float32(255)).mean
+    np.testing.assert_allclose([end["z"] for end in explorer.ends], expected, atol=0.02)
 
 
 def test_images_of_another_shape():

@@ -83,6 +83,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         weights = runs.get_weights(self.model)
         if best_epoch(self.leg.history, self.leg.judged_from) == epoch + 1:
+            (self.folder / "metrics.json").unlink(missing_ok=True)  # they are of other weights
             storage.save_arrays(self.folder / "best.npz", weights)
         if (epoch + 1) % self.model.config.save_step == 0:
             storage.save_arrays(self.folder / f"weights-{epoch + 1:06d}.npz", weights)

@@ -1,6 +1,7 @@
 """The command line: the thesis's flags -> Config -> train, restore, evaluate, generate."""
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import re
@@ -65,7 +66,7 @@ def _answer_to(error: Exception) -> tuple[int, str]:
     if isinstance(error, (ValueError, OSError, ModuleNotFoundError)):
         return 2, str(error)
     if isinstance(error, MemoryError) or MEMORY.search(f"{type(error).__name__} {error}"):
-        return 2, "out of memory: try a smaller batch_size, hidden_dim, num_imgs or num_samples"
+        return 2, "out of memory: try a smaller batch_size, hidden_dim or num_imgs"
     return 0, ""
 
 
@@ -76,8 +77,7 @@ def run_command(options: dict) -> int:
     _say_what_is_unused(settings, options)
     for name in DIRECTORIES:
         options[name] = Path(options[name]).expanduser()
-    checkpoint_dir, result_dir, log_dir = (options[name] for name in DIRECTORIES)
-    folder = checkpoint_dir / settings.run_name
+    folder, results, log_dir = (options[name] / settings.run_name for name in DIRECTORIES)
     if options["restore"]:
         runs.check_same(settings, folder)
     elif not options["train"]:
@@ -95,15 +95,21 @@ def run_command(options: dict) -> int:
     _check_writable(options)
     of_all = f"{min(settings.subset, len(data.train))} of " if settings.subset else ""
     say(f"{settings.run_name}: {of_all}{len(data.train)} training images from {data.source}")
-    run = _train_or_load(settings, data, folder, log_dir / settings.run_name, options)
-    if options["generate"] or options["plot"]:
-        results = result_dir / settings.run_name
-        if not options["restore"] and results.exists():
-            runs.set_aside(results, say)  # of an earlier run of this name, as its checkpoints are
-        _report(run, data, results, options)
-    if options["train"]:
-        run.finish()
+    run = _train_or_load(settings, data, folder, log_dir, options)
+    if not options["restore"]:
+        _set_aside_earlier(results, folder, log_dir)
+    with runs.alone(folder) if options["train"] else contextlib.nullcontext():
+        if options["generate"] or options["plot"]:
+            _report(run, data, results, options)
+        if options["train"]:
+            run.finish()
     return 0
+
+
+def _set_aside_earlier(results: Path, *own: Path):
+    """What an earlier run of this name left, as its checkpoints are, unless it lies in `own`."""
+    if results.exists() and results.resolve() not in [folder.resolve() for folder in own]:
+        runs.set_aside(results, say)
 
 
 def _say_what_is_unused(settings: config.Config, options: dict):

@@ -6,6 +6,7 @@ Each field carries its help text, its range and its group; the command line is d
 import dataclasses
 import difflib
 import numbers
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,13 +108,13 @@ class Config:
         needs="kl_weight")
     min_information: float = _option(0.0, OBJECTIVE,
         "nats of z_prior (GMVAE: y_prior) per image that the loss does not punish",
-        low=0.0, high=1e6)
+        low=0.0, high=1e6, needs="kl_weight")
     y_information_weight: float = _option(1.0, OBJECTIVE,
         "weight in the loss of the mutual information of x and y, part of the mean y_prior",
-        low=0.0, high=1e6, models=GMVAE_NAMES)
+        low=0.0, high=1e6, models=GMVAE_NAMES, needs="kl_weight")
     y_marginal_weight: float = _option(1.0, OBJECTIVE,
         "weight in the loss of the other part, KL(batch mean of p(y|w,z) || p(y))",
-        low=0.0, high=1e6, models=GMVAE_NAMES)
+        low=0.0, high=1e6, models=GMVAE_NAMES, needs="kl_weight")
     consistency: float = _option(0.0, OBJECTIVE,
         "weight in the loss of KL(p(y|w,z) of an image || of the same image moved a little), nats",
         low=0.0, high=1e6, models=GMVAE_NAMES)
@@ -171,6 +172,10 @@ class Config:
         return self.model_name in GMVAE_NAMES
 
     @property
+    def is_mixture(self) -> bool:
+        return self.model_name in MIXTURE_NAMES
+
+    @property
     def is_convolutional(self) -> bool:
         return self.model_name in CONVOLUTIONAL_NAMES
 
@@ -183,11 +188,21 @@ class Config:
                 reasons[option.name] = f"an option of {', '.join(models)}"
             elif needs and not getattr(self, needs):
                 reasons[option.name] = f"{needs} is 0"
+            elif option.name in ("hidden_dim", "dropout") and self.num_layers == 1:
+                reasons[option.name] = "num_layers is 1: there is no hidden layer"
             elif option.name == "x_var" and self.likelihood == "bernoulli":
                 reasons[option.name] = "likelihood is bernoulli, which has no variance"
             elif option.name == "split" and self.dataset_name == "MNIST":
                 reasons[option.name] = "MNIST comes with its test images"
         return reasons
+
+    @property
+    def data_name(self) -> str:
+        """The dataset's name, or that of the file or folder with own images, without its path."""
+        own = self.dataset_name not in DATASET_NAMES
+        whole = os.path.abspath(os.path.expanduser(self.dataset_name))
+        name = Path(whole).name if own else self.dataset_name
+        return re.sub(r"[^\w\-]", "_", name.removesuffix(".npz"))
 
     @property
     def run_name(self) -> str:
@@ -196,11 +211,10 @@ class Config:
         sigma is written without its dot; only a GMVAE has w and K in its name.
         """
         sigma = self.x_var if self.x_var == "auto" else _plain(self.x_var).replace(".", "")
-        dataset = re.sub(r"[^\w\-]", "_", Path(self.dataset_name).name.removesuffix(".npz"))
         style = [self.w_dim] if self.is_gmvae else []
         clusters = [self.num_clusters] if self.is_gmvae else []
         extra = [self.extra_name] if self.extra_name else []
-        parts = [self.model_name, dataset, self.epochs, sigma, self.z_dim, *style]
+        parts = [self.model_name, self.data_name, self.epochs, sigma, self.z_dim, *style]
         parts += [self.hidden_dim, self.num_layers, *clusters, *extra]
         return "_".join(map(str, parts))
 

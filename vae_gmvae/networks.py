@@ -11,6 +11,7 @@ import keras
 from keras import layers, ops
 
 KERNEL = 4
+CHANNELS = "channels_last"  # whatever keras.json says
 WIDE_LOGVAR = 12.0
 
 
@@ -44,7 +45,7 @@ def _hidden(hidden_dim, num_layers, dropout, seeds) -> list[layers.Layer]:
 
 def dense_trunk(input_shape, hidden_dim, num_layers, dropout, seeds, name) -> keras.Sequential:
     """[B, *input_shape] -> [B, hidden_dim]: everything before the output layer."""
-    flat = [layers.Flatten(name="flatten")]
+    flat = [layers.Flatten(CHANNELS, name="flatten")]
     hidden = _hidden(hidden_dim, num_layers, dropout, seeds)
     return keras.Sequential([keras.Input(input_shape), *flat, *hidden], name=name)
 
@@ -60,7 +61,7 @@ def conv_trunk(
         layers.Conv2D(number, KERNEL, name=f"conv_{i}", **_conv_options(seeds, precision))
         for i, number in enumerate((filters, 2 * filters), start=1)
     ]
-    flat = layers.Flatten(name="flatten")
+    flat = layers.Flatten(CHANNELS, name="flatten")
     hidden = _hidden(hidden_dim, num_layers, dropout, seeds)
     return keras.Sequential([keras.Input(image_shape), *convolutions, flat, *hidden], name=name)
 
@@ -69,6 +70,7 @@ def _conv_options(seeds, precision) -> dict:
     return dict(
         strides=2,
         padding="same",
+        data_format=CHANNELS,
         activation="relu",
         kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
         dtype="mixed_bfloat16" if precision == "bfloat16" else None,
@@ -94,6 +96,7 @@ def conv_decoder(
     height, width, channels = image_shape
     rows, columns = math.ceil(height / 4), math.ceil(width / 4)
     seed_image = (rows, columns, 2 * filters)
+    cropping = ((0, 4 * rows - height), (0, 4 * columns - width))
     upsample = _conv_options(seeds, precision)
     output = _conv_options(seeds, "float32") | {"activation": None}
     return keras.Sequential(
@@ -104,7 +107,7 @@ def conv_decoder(
             layers.Reshape(seed_image, name="seed_image"),
             layers.Conv2DTranspose(filters, KERNEL, name="deconv_1", **upsample),
             layers.Conv2DTranspose(channels, KERNEL, name="output", **output),
-            layers.Cropping2D(((0, 4 * rows - height), (0, 4 * columns - width)), name="image"),
+            layers.Cropping2D(cropping, CHANNELS, name="image"),
         ],
         name="decoder_x",
     )

@@ -27,7 +27,8 @@ from vae_gmvae import storage
 from vae_gmvae.config import Config
 
 STATES_KEPT = 2
-FREE_TO_CHANGE = ("epochs", "cooldown", "patience", "save_step")  # when a run is continued
+EVALUATED = ("best", "weights")  # what metrics.json is of; a reference run has but one
+FREE_TO_CHANGE = ("epochs", "patience", "save_step")  # when a run is continued
 SPLITS = ("train", "valid", "test")
 WEIGHTS = ("consistency", "strokes", "y_marginal_weight")  # free in a new leg, not to or from 0
 
@@ -57,7 +58,8 @@ class Run:
 def load_run(folder, weights: str = "best") -> Run:
     """The run in `folder` with the weights of best.npz, last.npz or weights-<epoch>.npz.
 
-    Its configuration is that of its first leg.
+    Its configuration is that of its first leg, its metrics are those of the best weights, if these
+    are asked for.
 
     Raises:
         FileNotFoundError: no run there, or not those weights.
@@ -71,12 +73,14 @@ def load_run(folder, weights: str = "best") -> Run:
     model = build_model(config, info["image_shape"])
     set_weights(model, storage.load_arrays(folder / f"{weights}.npz"))
     metrics = folder / "metrics.json"
+    evaluated = weights in EVALUATED and metrics.exists()
     return Run(
         config,
         model,
         storage.read_history(folder / "history.csv"),
-        storage.read_json(metrics) if metrics.exists() else {},
+        storage.read_json(metrics) if evaluated else {},
         folder,
+        info.get("judged_from", 0),
     )
 
 
@@ -246,8 +250,10 @@ def check_same(config: Config, folder: Path, epochs: int | None = None):
     old, new = _newest_config(folder, before=epochs or math.inf), config.to_dict()
     trained, finished = max(map(_epochs_of, states(folder)), default=0), finished_epochs(folder)
     may_follow = epochs is None and 0 < finished >= trained
-    weights = [k for k in WEIGHTS if old[k] and new[k]] if may_follow else []
+    weights = ["cooldown", *(k for k in WEIGHTS if old[k] and new[k])] if may_follow else []
     free = {*FREE_TO_CHANGE, *weights}
+    if Config.from_dict(old).data_name == config.data_name:
+        free.add("dataset_name")  # own images, under another path; check_data compares them
     differ = [k for k in new if k not in free and old[k] != new[k]]
     if differ:
         changes = ", ".join(f"{k} {old[k]!r} there, {new[k]!r} asked for" for k in differ)
@@ -264,10 +270,11 @@ def next_leg(folder: Path, config: Config, last: Leg, epochs_done: int) -> Leg:
     info = storage.read_json(folder / "config.json", "config")
     first = Config.from_dict(info["config"]).to_dict()
     changes = {k: v for k, v in new.items() if v != first[k]}
+    judged_from = epochs_done if other_loss else last.judged_from
     if changes or "later" in info:
         info["later"] = info.get("later", {}) | {str(epochs_done): changes}
+        info["judged_from"] = judged_from
         storage.write_json(folder / "config.json", info)
-    judged_from = epochs_done if other_loss else last.judged_from
     return Leg(epochs_done, epochs_done + config.epochs, last.history, judged_from)
 
 

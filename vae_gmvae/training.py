@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import itertools
+import math
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from vae_gmvae.models import build_model
 
 STEPS_PER_EXECUTION = 50  # steps that run before control returns to Python
 VALIDATION_BATCH = 500
+VALIDATION_PIXELS = 784 * VALIDATION_BATCH  # at a time: larger images are fewer
 WARMUPS = {  # weights that rise from 0, and the options that say over how many epochs
     "kl_weight": "kl_warmup",
     "consistency": "consistency_warmup",
@@ -54,9 +56,10 @@ def train(
         say: where messages go.
 
     Raises:
-        ValueError: a batch larger than the data or one that the devices cannot share, images too
-            small for the networks or binarised otherwise than `config` says, a state of another
-            configuration or of other images, or a folder in which another process trains.
+        ValueError: a batch larger than the data or one that the devices cannot share, images
+            outside [0, 1], too small for the networks or binarised otherwise than `config` says,
+            none to validate with, a state of another configuration or of other images, or a folder
+            in which another process trains.
         FileNotFoundError: `restore` where there is no run.
         NonFiniteLossError: the loss stopped being finite; a folder keeps the last good state.
         OSError: the folder cannot be written or the disk is full.
@@ -98,6 +101,12 @@ def train(
 
 
 def _check_images(config: Config, data, num: int):
+    x = data.train.x
+    if not len(data.valid) or not 0 <= x.min() <= x.max() <= 1:
+        raise ValueError(
+            f"{data.name} has {len(data.valid)} validation images and grey levels from "
+            f"{x.min()} to {x.max()}: training needs some, in [0, 1]"
+        )
     if config.batch_size > num:
         raise ValueError(
             f"batch_size is {config.batch_size}, but the training set of {data.name} has "
@@ -219,9 +228,9 @@ def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 def _fit(config, model, leg, batches, data, folder, log_dir, progress):
     """Trains to the end of the leg, or not at all where it had already come to its end."""
-    stopping = callbacks.EarlyStopping(
-        leg.history, config.patience, leg.first_epoch, leg.judged_from
-    )
+    warm = [getattr(config, epochs) for name, epochs in WARMUPS.items() if getattr(config, name)]
+    patient_from = max(leg.first_epoch, *warm, 0)  # until then the loss itself changes
+    stopping = callbacks.EarlyStopping(leg.history, config.patience, patient_from, leg.judged_from)
     if leg.epochs_done >= leg.target_epochs or stopping.is_due():
         return
     bar = callbacks.Progress(batches.steps, leg.epochs_done, leg.target_epochs, shown=progress)
@@ -241,7 +250,8 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         bar,
     ]
     valid = data.valid.x[: devices.even(len(data.valid))]
-    valid = tf.data.Dataset.from_tensor_slices(valid).batch(devices.even(VALIDATION_BATCH))
+    at_a_time = max(1, min(VALIDATION_BATCH, VALIDATION_PIXELS // math.prod(data.image_shape)))
+    valid = tf.data.Dataset.from_tensor_slices(valid).batch(devices.even(at_a_time))
     with contextlib.closing(bar):
         model.fit(
             batches.dataset(),
@@ -257,8 +267,9 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
 def _create(config, data, folder: Path, log_dir, say):
     """Starts the run's folder; its files and logs of an earlier run of this name are kept."""
     runs.create(folder, config, data, versions(), say=say)
-    if log_dir and any((Path(log_dir) / part).exists() for part in logs.PARTS):
-        runs.set_aside(Path(log_dir), say)
+    for part in logs.PARTS if log_dir else ():
+        if (Path(log_dir) / part).exists():  # the folder itself may hold more than logs
+            runs.set_aside(Path(log_dir) / part, say)
 
 
 def _resume(folder: Path, model, config: Config, say) -> runs.Leg:

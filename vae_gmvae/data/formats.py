@@ -133,7 +133,8 @@ def to_unit_interval(x: np.ndarray, place: str) -> np.ndarray:
     """Images of any numeric type as float32 in [0, 1]; one rule for the whole array.
 
     If no value is above 1 they are taken as they are, else as grey levels and divided by 255.
-    Raises ValueError with the first value outside [0, 255] (or NaN) and its index.
+    Raises ValueError with the first value outside [0, 255] (or NaN) and its index, and for
+    fractions that end just above 1, as resized images may.
     """
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{place} is of type {x.dtype}; grey levels are integers or floats.")
@@ -144,7 +145,13 @@ def to_unit_interval(x: np.ndarray, place: str) -> np.ndarray:
             f"{place}[{', '.join(map(str, index))}] is {x[index]}: grey levels are numbers in "
             "[0, 1] or in [0, 255]. Repair or rescale the images before they are loaded."
         )
-    return x.astype(np.float32) if x.max(initial=0) <= 1 else grey_levels(x)
+    top = x.max(initial=0)
+    if x.dtype.kind == "f" and 1 < top < 2:
+        raise ValueError(
+            f"{place} goes up to {top}: is white 1 or 255? Clip the images to [0, 1], or multiply "
+            "them by 255."
+        )
+    return x.astype(np.float32) if top <= 1 else grey_levels(x)
 
 
 def grey_levels(x: np.ndarray) -> np.ndarray:

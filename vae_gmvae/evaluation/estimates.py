@@ -17,6 +17,7 @@ from tqdm import tqdm
 from vae_gmvae import distributions as d
 
 BATCH_SIZE = 1000  # images; fewer are slower, more are hardly faster
+PIXELS = 784 * BATCH_SIZE  # at a time: larger images are fewer
 BAR = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} < {remaining} left"
 
 
@@ -185,13 +186,14 @@ def responsibilities(model, x, *, batch_size: int = BATCH_SIZE) -> np.ndarray:
 
 
 def _batches(model, x, batch_size) -> Iterator:
-    """Tensors [B, H, W, C] of at most `batch_size` images."""
+    """Tensors [B, H, W, C] of at most `batch_size` images and, but for a single one, PIXELS."""
     _check_positive("batch_size", batch_size)
     if np.shape(x)[1:] != model.image_shape or not len(x):
         raise ValueError(
             f"images have the shape {np.shape(x)}: {model.name} evaluates [N, *{model.image_shape}]"
             " with N of at least 1"
         )
+    batch_size = max(1, min(batch_size, PIXELS // math.prod(model.image_shape)))
     for start in range(0, len(x), batch_size):
         yield ops.convert_to_tensor(x[start : start + batch_size], dtype=model.compute_dtype)
 

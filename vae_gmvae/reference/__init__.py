@@ -29,6 +29,7 @@ STORED = np.float16  # of the weights: half the size; a reconstructed pixel move
 
 def folder_of(model_name: str, dataset_name: str) -> Path:
     """Where a pair's run lies. ValueError: there is no such pair."""
+    dataset_name = dataset_name.upper()
     if (model_name, dataset_name) not in PAIRS:
         raise ValueError(
             f"no reference run of {model_name!r} on {dataset_name!r}: choose one of "
@@ -87,12 +88,12 @@ def store(run: runs.Run) -> Path:
     """
     folder = folder_of(run.config.model_name, run.config.dataset_name)
     folder.mkdir(exist_ok=True)
+    (folder / "metrics.json").unlink(missing_ok=True)  # first: they are of other weights
     weights = runs.get_weights(run.model)
     rounded = {k: _rounded(v) for k, v in weights.items()}
     storage.save_arrays(folder / "weights.npz", rounded, compress=True)
     storage.write_history(folder / "history.csv", storage.shortened(run.history))
     shutil.copyfile(run.folder / "config.json", folder / "config.json")
-    (folder / "metrics.json").unlink(missing_ok=True)
     return folder
 
 

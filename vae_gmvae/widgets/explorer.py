@@ -144,7 +144,6 @@ class Explorer(anywidget.AnyWidget):
 def about_of(run) -> dict:
     """What an explorer's script must know of the model; None where the model has no such thing."""
     config = run.config
-    mixture = config.is_gmvae or config.model_name == "model3"
     return {
         "title": f"{config.model_name} on {config.dataset_name}",
         "model_name": config.model_name,
@@ -152,7 +151,7 @@ def about_of(run) -> dict:
         "image_shape": list(run.model.image_shape),
         "z_dim": config.z_dim,
         "w_dim": config.w_dim if config.is_gmvae else None,
-        "num_clusters": config.num_clusters if mixture else None,
+        "num_clusters": config.num_clusters if config.is_mixture else None,
         "likelihood": config.likelihood,
         "binarise": config.binarise,
         "x_logvar": float(run.model.x_logvar),

@@ -83,7 +83,7 @@ class MixtureExplorer(Explorer):
 
     def __init__(self, run, data=None):
         config = run.config
-        if not (config.is_gmvae or config.model_name == "model3"):
+        if not config.is_mixture:
             raise ValueError(f"{config.model_name} has no mixture prior: take a LatentExplorer")
         if config.z_dim == 1:
             raise ValueError("z_dim is 1, and a line has no plane to draw: take a LatentExplorer")

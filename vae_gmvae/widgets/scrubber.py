@@ -138,11 +138,18 @@ def _shares(frame: Frame, num_clusters: int) -> list:
 
 def _within_budget(frames: list[Frame]) -> list[Frame]:
     """All frames or, evenly spread from the first to the last, as many as the page may hold."""
-    count, chosen = len(frames), frames
-    while count > 2 and len(_packed(chosen)[0]) > BUDGET:
-        count -= 1
-        chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, count).round().astype(int)]
-    return chosen
+
+    def spread(count):
+        return [frames[i] for i in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+
+    def fits(count):
+        return count <= 2 or len(_packed(spread(count))[0]) <= BUDGET
+
+    low, high = 2, len(frames) + 1  # the largest that fits lies between
+    while high - low > 1:
+        middle = (low + high) // 2 if high <= len(frames) else len(frames)  # most often all fit
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return spread(low)
 
 
 def _packed(frames: list[Frame]) -> tuple[bytes, dict]:
