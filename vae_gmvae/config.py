@@ -55,7 +55,8 @@ class Config:
     cooldown: int = _option(0, TRAINING,
         "last epochs, in which learning_rate falls linearly almost to 0", low=0)
     patience: int = _option(30, TRAINING,
-        "stop after this many epochs without a better validation ELBO; 0 never stops", low=0)
+        "stop after this many epochs without a better validation ELBO, warm-ups apart; 0: never",
+        low=0)
     seed: int = _option(0, TRAINING, "seed of split, initial weights, batches and noise",
         low=0, high=2**31 - 1)
     split: str = _option("random", TRAINING,
