@@ -304,7 +304,10 @@ def test_metrics_of_other_weights_do_not_stay(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(valid=Split(np.zeros((0, 8, 8, 1), "float32"), None)), "has 0 validation images"),
+        (
+            dict(valid=Split(np.zeros((0, 8, 8, 1), "float32"), None)),
+            "toy has no validation images",
+        ),
         (dict(train=Split(np.full((64, 8, 8, 1), 200, "uint8"), None)), "from 200 to 200"),
     ],
     ids=["none", "bytes"],

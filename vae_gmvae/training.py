@@ -101,11 +101,13 @@ def train(
 
 
 def _check_images(config: Config, data, num: int):
+    if not len(data.valid):
+        raise ValueError(f"{data.name} has no validation images: training needs some")
     x = data.train.x
-    if not len(data.valid) or not 0 <= x.min() <= x.max() <= 1:
+    if x.min() < 0 or x.max() > 1:
         raise ValueError(
-            f"{data.name} has {len(data.valid)} validation images and grey levels from "
-            f"{x.min()} to {x.max()}: training needs some, in [0, 1]"
+            f"images of {data.name} have grey levels from {x.min()} to {x.max()}: scale them to "
+            "[0, 1]"
         )
     if config.batch_size > num:
         raise ValueError(
