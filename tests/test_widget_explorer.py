@@ -161,7 +161,8 @@ def test_about():
     assert about == {
         "title": "model5 on MNIST", "model_name": "model5", "dataset_name": "MNIST",
         "image_shape": [8, 8, 1], "z_dim": 2, "w_dim": 2, "num_clusters": 3,
-        "likelihood": "gaussian", "x_logvar": pytest.approx(np.log(0.1)), "y_posterior": "network",
+        "likelihood": "gaussian", "binarise": "none", "x_logvar": pytest.approx(np.log(0.1)),
+        "y_posterior": "network",
     }  # fmt: skip
     json.dumps(about)
     plain = Toy(run_of("model2")).about

@@ -57,7 +57,7 @@ async function render({ model, el }) {
     view.mean.draw(x_mean);
     view.atMean.value = !model.get("sample");
     view.where.textContent = model.get("sample") ? "All values are of one sample of the noise ε, as in training." :
-      "All values are at the means of the latents, not at a sample.";
+      "All values are at the means of the latents.";
     view.z.set(q.z, z);
     view.w?.set(q.w, w);
     view.y?.set(y_prob, excess, model.get("bayes"));
@@ -157,13 +157,8 @@ async function render({ model, el }) {
     const listeners = { pointerdown: begin, pointermove: move, pointerup: end, pointercancel: end };
     Object.entries(listeners).forEach((pair) => v.pad.el.addEventListener(...pair));
     v.hint = h("span", { class: "vx-pad-hint", hidden: true }, "draw here");
-    const clear = button("Clear", () => { if (pad.base || pad.strokes.length) put(null, []); settle(); });
-    v.undo = button("Undo", () => {
-      pad = past.pop();
-      mark();
-      settle();
-      if (v.undo.disabled) clear.focus(); // it would be lost
-    });
+    const clear = button("Clear", () => { v.hint.hidden && put(null, []); settle(); });
+    v.undo = button("Undo", () => { pad = past.pop(); mark(); settle(); v.undo.disabled && clear.focus(); });
     v.over = toggle({ label: "draw over the image", value: !isDigits });
     const inks = [{ value: "1", text: "light" }, { value: "0", text: "dark" }];
     if (!isDigits) v.ink = select({ label: "ink", value: "1", options: inks });

@@ -8,20 +8,20 @@ export const note = (...children) => h("p", { class: "vx-note" }, children);
 export const captioned = (picture, text) =>
   h("figure", { class: "vx-picture" }, picture, h("figcaption", { class: "vx-note" }, text));
 
-/** What stands beside a term: what it is at this sample. prior, about: the explorer's traits. */
-const formulas = ({ means, y_prior: direction }, isDensity) => ({
-  reconstruction: isDensity ? "log p(x|z)" : "log p(x|z), were x black and white",
+/** What stands beside a term: what it is at this sample. prior: the trait; proper: p(x|z) is a density. */
+const formulas = ({ means, y_prior: direction }, proper) => ({
+  reconstruction: proper ? "log p(x|z)" : "log p(x|z) of binary x",
   z_prior: means ? "log q(z|x) − log p(z)" : "KL(q(z|x) ‖ p(z))",
   conditional_prior: "log q(z|x) − E log p(z|w,y)",
   w_prior: "KL(q(w|x) ‖ p(w))",
   y_prior: direction === "reversed" ? "KL(p(y) ‖ p(y|w,z))" : "KL(p(y|w,z) ‖ p(y))",
   elbo: direction === "reversed" ? "no bound: y_prior is reversed" :
-    isDensity ? "on average ≤ log p(x)" : "no bound: x is grey",
+    proper ? "on average ≤ log p(x)" : "no bound: x is grey",
 });
 
 /** The terms of the ELBO as a sum: the likelihood minus `costs`. set(terms by name) */
-export function sum(costs, prior, { likelihood, binarise }) {
-  const shown = {}, formula = formulas(prior, likelihood !== "bernoulli" || binarise === "sampled");
+export function sum(costs, prior, about) {
+  const shown = {}, formula = formulas(prior, about.likelihood === "gaussian" || about.binarise === "sampled");
   const row = (sign, name) => h("tr", { class: sign === "=" && "vx-total" },
     h("td", {}, sign), h("th", { scope: "row" }, h("code", {}, name), h("span", { class: "vx-note" }, formula[name])),
     h("td", { class: "vx-value" }, (shown[name] = h("span", { "data-term": name }))));
