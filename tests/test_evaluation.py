@@ -14,6 +14,7 @@ from scipy import special, stats
 from vae_gmvae import distributions as d
 from vae_gmvae import evaluation
 from vae_gmvae.config import MODEL_NAMES, Config
+from vae_gmvae.evaluation import estimates
 from vae_gmvae.models import VAE
 
 SHAPE = (4, 4, 1)
@@ -407,3 +408,11 @@ def test_a_model_without_clusters_says_what_to_use_instead(wrong, images):
         evaluation.responsibilities(wrong, images)
     with pytest.raises(ValueError, match="model1 has no p"):
         evaluation.y_posterior_gap(wrong, images)
+
+
+@pytest.mark.parametrize("shape, sizes", [((28, 28, 1), [3]), ((900, 900, 1), [1, 1, 1])], ids=str)
+def test_large_images_are_evaluated_few_at_a_time(shape, sizes):
+    """A thousand of them would fill the memory."""
+    model = SimpleNamespace(image_shape=shape, compute_dtype="float32", name="large")
+    batches = estimates._batches(model, np.zeros((3, *shape), "float32"), estimates.BATCH_SIZE)
+    assert [len(batch) for batch in batches] == sizes

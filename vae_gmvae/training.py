@@ -18,6 +18,7 @@ from vae_gmvae.models import build_model
 STEPS_PER_EXECUTION = 50  # steps that run before control returns to Python
 VALIDATION_BATCH = 500
 VALIDATION_PIXELS = 784 * VALIDATION_BATCH  # at a time: larger images are fewer
+LEAST = 16  # but some for each device
 WARMUPS = {  # weights that rise from 0, and the options that say over how many epochs
     "kl_weight": "kl_warmup",
     "consistency": "consistency_warmup",
@@ -252,8 +253,9 @@ def _fit(config, model, leg, batches, data, folder, log_dir, progress):
         bar,
     ]
     valid = data.valid.x[: devices.even(len(data.valid))]
-    at_a_time = max(1, min(VALIDATION_BATCH, VALIDATION_PIXELS // math.prod(data.image_shape)))
-    valid = tf.data.Dataset.from_tensor_slices(valid).batch(devices.even(at_a_time))
+    at_a_time = max(LEAST, VALIDATION_PIXELS // math.prod(data.image_shape))
+    at_a_time = devices.even(min(VALIDATION_BATCH, at_a_time))
+    valid = tf.data.Dataset.from_tensor_slices(valid).batch(at_a_time)
     with contextlib.closing(bar):
         model.fit(
             batches.dataset(),
