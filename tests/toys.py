@@ -82,6 +82,21 @@ def gradients(model, value):
     return {v.path: g.numpy() for v, g in zip(variables, found)}
 
 
+def assert_slopes(model, value, step=1e-6, tolerance=1e-5):
+    """The gradients of the scalar `value()` are its slopes along a random direction, in float64."""
+    found, rng = gradients(model, value), np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        start, direction = variable.numpy(), rng.standard_normal(variable.shape)
+        ends = []
+        for sign in (1, -1):
+            variable.assign(start + sign * step * direction)
+            ends.append(float(value()))
+        variable.assign(start)
+        slope = (ends[0] - ends[1]) / (2 * step)
+        expected = np.sum(found[variable.path] * direction)
+        np.testing.assert_allclose(slope, expected, tolerance, tolerance, err_msg=variable.path)
+
+
 def loss(model, x, eps, training=False):
     """The training loss of images x at fixed noise."""
     return model.compute_loss(y_pred=model.elbo_terms(x, eps, training=training), training=False)

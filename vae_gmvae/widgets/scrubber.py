@@ -143,11 +143,13 @@ def _within_budget(frames: list[Frame]) -> list[Frame]:
         return [frames[i] for i in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 
     def fits(count):
-        return count <= 2 or len(_packed(spread(count))[0]) <= BUDGET
+        return len(_packed(spread(count))[0]) <= BUDGET
 
-    low, high = 2, len(frames) + 1  # the largest that fits lies between
+    if fits(len(frames)):
+        return frames
+    low, high = 2, len(frames)  # high does not fit
     while high - low > 1:
-        middle = (low + high) // 2 if high <= len(frames) else len(frames)  # most often all fit
+        middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return spread(low)
 
