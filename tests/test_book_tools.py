@@ -336,6 +336,7 @@ def test_exercises_are_listed_with_their_solutions():
         ("|a|, |b| and |c|.", ["a,", "c."]),
         ("|K|-means with |z|", ["K-"]),
         ("from |a| to |b|,|c|", ["b,"]),
+        (", |a|, |b|, ", ["a,", "b,"]),
     ],
 )
 def test_formulas_stay_with_their_punctuation(text, together):

@@ -19,22 +19,23 @@ class Together(SphinxPostTransform):
 
     def run(self):
         for formula in list(self.document.findall(nodes.math)):
-            siblings = formula.parent.children
-            place = siblings.index(formula)
-            before, after = siblings[:place][-1:], siblings[place + 1 :][:1]
-            parts = [_cut(before, OPENING), formula.deepcopy(), _cut(after, CLOSING)]
-            parts = [part for part in parts if part is not None]
+            parent, place = formula.parent, formula.parent.index(formula)
+            before, after = _cut(parent, place - 1, OPENING), _cut(parent, place + 1, CLOSING)
+            parts = [part for part in (before, formula.deepcopy(), after) if part is not None]
             if len(parts) > 1:
-                formula.replace_self(nodes.inline("", "", *parts, classes=["together"]))
+                parent[place] = nodes.inline("", "", *parts, classes=["together"])
 
 
-def _cut(neighbour: list, pattern) -> nodes.Text | None:
-    """Takes the punctuation off a neighbouring text and returns it."""
-    text = neighbour[0] if neighbour else None
+def _cut(parent, place: int, pattern) -> nodes.Text | None:
+    """Takes the punctuation off the text at this place, if there is one, and returns it.
+
+    By its place: two texts of one sentence may be alike.
+    """
+    text = parent[place] if 0 <= place < len(parent) else None
     found = pattern.search(text) if isinstance(text, nodes.Text) else None
     if not found:
         return None
-    text.parent.replace(text, nodes.Text(text[: found.start()] + text[found.end() :]))
+    parent[place] = nodes.Text(text[: found.start()] + text[found.end() :])
     return nodes.Text(found.group())
 
 
