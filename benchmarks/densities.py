@@ -63,11 +63,11 @@ def result(name: str, config: Config, data, checkpoints: Path) -> dict:
 
 def table(lines: list[dict]) -> str:
     """Every line as a row of Markdown, the published numbers below."""
-    rows = ["| model | hidden | z | seed | epochs | minutes | ELBO | samples | log p(x) |"]
-    rows += ["|---|---|---:|---:|---:|---:|---:|---:|---:|"]
+    head = "| model | hidden | z | seed | epochs | minutes | ELBO | samples | log p(x) | accuracy |"
+    rows = [head, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
     rows += [f"| {' | '.join(_cells(line))} |" for line in lines]
     for method, samples, nats in PUBLISHED:
-        rows.append(f"| {method} ({PYTHAE}) | | | | | | | {samples} | {nats} |")
+        rows.append(f"| {method} ({PYTHAE}) | | | | | | | {samples} | {nats} | |")
     return "\n".join(rows) + "\n"
 
 
@@ -80,7 +80,8 @@ def _cells(line: dict) -> list[str]:
         for name in ("elbo", "log_p_x")
     )
     samples = metrics["log_p_x_num_samples"]
-    return [line["experiment"], hidden, *map(str, numbers), elbo, str(samples), log_p_x]
+    scores = (elbo, str(samples), log_p_x, tables.accuracy(metrics))
+    return [line["experiment"], hidden, *map(str, numbers), *scores]
 
 
 def main():

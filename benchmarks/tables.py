@@ -76,17 +76,27 @@ def of_runs(results: dict[str, dict]) -> str:
     )
 
 
+def accuracy(metrics: dict) -> str:
+    """The one-to-one accuracy in percent, and what clusters if the model does not; or nothing."""
+    found = metrics.get("accuracy_one_to_one")
+    judge = "" if _by_prior(metrics) else " (k-means)"
+    return "" if found is None else f"{100 * found:.1f} %{judge}"
+
+
+def _by_prior(metrics: dict) -> bool:
+    return metrics.get("clustering_by") == "responsibilities"
+
+
 def _row(pair: str, found: dict) -> str:
     metrics = found["metrics"]
-    accuracy = metrics.get("accuracy_one_to_one")
     in_use, out_of = metrics.get("clusters_in_use"), metrics.get("num_clusters")
-    by_prior = metrics.get("clustering_by") == "responsibilities"
+    by_prior = _by_prior(metrics)
     cells = [
         *pair.split("/"),
         metrics["epochs"],
         f"{metrics['elbo']:.1f} ± {metrics['elbo_standard_error']:.1f}",
         f"{metrics['log_p_x']:.1f} ± {metrics['log_p_x_standard_error']:.1f}",
-        "" if accuracy is None else f"{100 * accuracy:.1f} %" + ("" if by_prior else " (k-means)"),
+        accuracy(metrics),
         f"{in_use} of {out_of}" if by_prior else "",
         f"{found['seconds'] / 60:.1f}",
         f"{found['last_tenth_gain']:.1f}",
