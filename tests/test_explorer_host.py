@@ -14,6 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 NO_BOOK = "no tools of the book: pip install 'vae-gmvae[book]'"
 BOOK = Path(__file__).parents[1] / "book"
 HOST = BOOK / "assets" / "explorers" / "host.js"
+SHEET = BOOK / "assets" / "styles" / "book.css"
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
 DOT = base64.b64decode(
@@ -145,6 +146,23 @@ class TestHost:
         page = opened({"toy": toy(network="gone")}, place("toy"), place("nobody"))
         first, second = texts(page, ".explorer-note")
         assert "gone" in first and "nobody" in second
+
+    def test_an_explorer_shows_itself_when_it_is_ready(self, opened):
+        slow = """export default { async render({ el }) {
+            el.innerHTML = "<button>early</button>";
+            el.dataset.width = el.clientWidth;
+            await new Promise((done) => { globalThis.ready = done; });
+        } };"""
+        sheet = f'<link rel="stylesheet" href="{SHEET.as_uri()}">'
+        page = opened({"slow": {"state": {"_esm": slow}}}, sheet, place("slow"))
+        still, view, button = map(page.locator, (".explorer-still", ".explorer-view", "button"))
+        top = still.bounding_box()["y"]
+        assert button.is_hidden() and still.is_visible()
+        assert float(view.get_attribute("data-width")) == still.bounding_box()["width"]
+        page.evaluate("ready()")
+        page.wait_for_selector(".explorer-live")
+        assert button.is_visible() and still.is_hidden()
+        assert view.bounding_box()["y"] == top, "it moves nothing before, and itself never"
 
     def test_a_module_may_be_a_function_and_off_takes_listeners_away(self, opened):
         text = """export default async () => ({ render({ model, el }) {
