@@ -55,6 +55,9 @@ LESS_MARGINAL = dict(y_marginal_weight=2.0)
 FEWER_STROKES = dict(strokes=0.1)
 SETTLED = AGAIN | MORE_CONSISTENT | LESS_MARGINAL
 UNEVEN = dict(y_marginal_weight=1.0)  # as in the ELBO: clusters of one size may not suit the data
+LARGE = dict(z_dim=40, hidden_dim=500, learning_rate=5e-4, epochs=60, cooldown=0)  # the densities'
+LARGE |= dict(strokes=0.5, strokes_warmup=15)
+BENT = UNEVEN | FEWER_STROKES | dict(elastic=1.0, consistency=20.0, epochs=120, cooldown=60)
 CONV = STROKES | UNEVEN | dict(filters=8, strokes_warmup=10, epochs=26, cooldown=0)
 CONV_AGAIN = FEWER_STROKES | UNEVEN | MORE_CONSISTENT | dict(epochs=32, cooldown=24)
 CONV_STARTS = dict(starts=4, start_epochs=4)  # an epoch costs what four dense ones do
@@ -99,6 +102,7 @@ EXPERIMENTS = {
         recipe(num_clusters=16, **STROKES | UNEVEN), STARTS, SETTLED | FEWER_STROKES | UNEVEN
     ),
     "recipe/settled/30": Experiment(recipe(num_clusters=30, **WIDE), STARTS, SETTLED),
+    "recipe/elastic/10": Experiment(recipe(**LARGE), starts=3, again=BENT),
     **{
         f"recipe/conv/{k}": Experiment(
             recipe("model5", num_clusters=k, **CONV), again=CONV_AGAIN, **CONV_STARTS

@@ -1,4 +1,4 @@
-"""Moved images against scipy's affine transformation, strokes against distances to their line."""
+"""Moved images against scipy's transformations, strokes against distances to their line."""
 
 import math
 
@@ -52,6 +52,42 @@ def test_a_movement_is_the_affine_map_of_its_draw(draw, monkeypatch):
     for channel in range(2):
         expected = ndimage.affine_transform(x[0, :, :, channel], matrix, offset, order=1)
         np.testing.assert_allclose(found[2:-2, 2:-2, channel], expected[2:-2, 2:-2], atol=1e-4)
+
+
+def test_a_bent_image_is_read_where_the_bumps_push(monkeypatch):
+    """Bumps of known heights against their sum, pixel by pixel, and scipy's interpolation."""
+    heights = np.random.default_rng(1).normal(size=(1, 2, 25)).astype("float32")
+    monkeypatch.setattr(keras.random, "uniform", lambda *shape, seed: np.zeros((1, 6), "float32"))
+    monkeypatch.setattr(keras.random, "normal", lambda *shape, seed: heights)
+    x = images((1, 28, 20, 1))
+    found = np.asarray(augmentation.move(x, seed=None, elastic=1.5))[0, :, :, 0]
+    middles = [(r, c) for r in np.linspace(0, 27, 5) for c in np.linspace(0, 19, 5)]
+    places = np.argwhere(np.ones((28, 20)))
+    squares = spatial.distance.cdist(places, middles, "sqeuclidean")
+    bumps = np.exp(-squares / (2 * augmentation.BUMP_WIDTH**2))
+    bumps /= np.sqrt((bumps**2).sum(axis=1, keepdims=True))
+    sources = places + 1.5 * (bumps @ heights[0].T)
+    expected = ndimage.map_coordinates(x[0, :, :, 0], sources.T, order=1).reshape(28, 20)
+    inside = ((sources >= 0) & (sources <= (27, 19))).all(axis=1).reshape(28, 20)
+    assert 0.8 < inside.mean() and np.abs(found - x[0, :, :, 0]).max() > 0.3
+    np.testing.assert_allclose(found[inside], expected[inside], atol=1e-4)
+
+
+def test_elastic_is_the_standard_deviation_of_a_smooth_displacement():
+    """A ramp shows how far each pixel was read from its place."""
+    ramp = np.broadcast_to(np.arange(48, dtype="float32")[:, None, None], (4000, 48, 48, 1))
+    straight, bent, again = (
+        np.asarray(augmentation.move(ramp, keras.random.SeedGenerator(3), elastic))[..., 0]
+        for elastic in (0.0, 0.5, 0.5)
+    )
+    np.testing.assert_array_equal(bent, again)
+    field = (bent - straight)[:, 14:34, 14:34]  # what is read there comes from inside
+    error = 0.5 / math.sqrt(2 * len(ramp))
+    np.testing.assert_allclose(field.std(axis=0), 0.5, atol=5 * error)
+    np.testing.assert_allclose(field.mean(axis=0), 0.0, atol=5 * 0.5 / math.sqrt(len(ramp)))
+    neighbours = np.corrcoef(field[:, 10, 10], field[:, 10, 11])[0, 1]
+    distant = np.corrcoef(field[:, 0, 0], field[:, 19, 19])[0, 1]
+    assert neighbours > 0.95 and abs(distant) < 0.5
 
 
 def test_what_comes_from_outside_is_black(monkeypatch):

@@ -76,7 +76,7 @@ def test_consistency_adds_the_divergence_from_moved_images(model_name, monkeypat
     for encoder in (model.encoder_z, model.encoder_w):
         encoder.logvar.kernel.assign(np.zeros(encoder.logvar.kernel.shape))
         encoder.logvar.bias.assign(np.full(encoder.logvar.bias.shape, -1e3))
-    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: images)
+    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, *_: images)
     model(X, training=True)
     np.testing.assert_allclose(model.beyond_terms.losses, [0.0], atol=1e-4)
 
@@ -89,7 +89,7 @@ def test_consistency_is_the_mean_kl_times_its_weight(model_name, monkeypatch):
         encoder.logvar.kernel.assign(np.zeros(encoder.logvar.kernel.shape))
         encoder.logvar.bias.assign(np.full(encoder.logvar.bias.shape, -1e3))
     others = toys.images(6, seed=9)
-    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: others)
+    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, *_: others)
     model(X, training=True)
     here, there = (np.asarray(model.responsibilities(x), "float64") for x in (X, others))
     expected = 3.0 * special.rel_entr(here, there).sum(axis=1).mean()
@@ -101,13 +101,24 @@ def test_consistency_is_the_mean_kl_times_its_weight(model_name, monkeypatch):
 def test_strokes_are_drawn_into_the_moved_images_alone(model_name, monkeypatch):
     model = toys.scrambled(toys.shared(model_name, consistency=2.0, strokes=0.25))
     seen = []
-    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: 0 * images)
+    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, *_: 0 * images)
     monkeypatch.setattr(
         "vae_gmvae.augmentation.add_strokes",
         lambda images, share, seed: seen.append((np.max(images), float(share))) or images,
     )
     model(X, training=True)
     assert seen == [(0.0, 0.25)]
+
+
+@every_gmvae
+def test_elastic_is_how_far_the_moved_images_are_bent(model_name, monkeypatch):
+    bent = []
+    monkeypatch.setattr(
+        "vae_gmvae.augmentation.move", lambda images, seed, elastic: bent.append(elastic) or images
+    )
+    for elastic in (0.0, 1.5):
+        toys.shared(model_name, consistency=2.0, elastic=elastic)(X, training=True)
+    assert bent == [0.0, 1.5]
 
 
 @every_gmvae
@@ -131,6 +142,8 @@ def test_evaluation_neither_moves_images_nor_adds_to_the_loss(model_name):
         (dict(consistency=-1.0), "consistency is -1.0"),
         (dict(consistency=1.0, strokes=1.5), "strokes is 1.5"),
         (dict(strokes=0.5), "strokes is 0.5, but consistency is 0"),
+        (dict(elastic=1.0), "elastic is 1.0, but consistency is 0"),
+        (dict(consistency=1.0, elastic=-1.0), "elastic is -1.0"),
         (dict(y_information_weight=-0.5), "y_information_weight is -0.5"),
     ],
 )
@@ -171,7 +184,7 @@ def test_gradients_equal_finite_differences(monkeypatch):
     """Through both assignments, the image's own and that of its moved copy."""
     with toys.float64():
         others = toys.images(4, seed=9)
-        monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: others)
+        monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, *_: others)
         options = dict(consistency=2.0, y_information_weight=0.0, y_marginal_weight=3.0)
         model = toys.scrambled(toys.shared("model4_bias", **options))
         x, eps = toys.images(), toys.noise(model, 4)
@@ -187,7 +200,7 @@ def test_gradients_equal_finite_differences(monkeypatch):
 
 def test_the_copy_has_noise_of_its_own_and_dropout_too(monkeypatch):
     """An image that is not moved would otherwise agree with itself, whatever the networks do."""
-    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, seed: images)
+    monkeypatch.setattr("vae_gmvae.augmentation.move", lambda images, *_: images)
     told, call = [], keras.layers.Dropout.call
 
     def listen(layer, inputs, training=False):

@@ -221,7 +221,7 @@ def compatible(values):
     if not gmvae:
         values["consistency"] = 0.0
     if not values["consistency"]:
-        values["strokes"] = 0.0
+        values |= dict(strokes=0.0, elastic=0.0)
     if values["likelihood"] == "bernoulli" and values["x_var"] == "auto":
         values["x_var"] = 0.1
     return values

@@ -21,7 +21,7 @@ from vae_gmvae.config import GMVAE_NAMES, MODEL_NAMES
 ROOT = Path(__file__).parents[1]
 EVERYTHING = dict(x_var="auto", min_information=0.5)  # all that is of the batch, not of an image
 CLUSTERING = dict(x_var="auto", y_information_weight=0.0, y_marginal_weight=10.0)
-CLUSTERING |= dict(consistency=5.0, strokes=0.5)
+CLUSTERING |= dict(consistency=5.0, elastic=1.0, strokes=0.5)
 ENGINES = [
     "tensorflow",
     pytest.param(

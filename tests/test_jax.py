@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="JAX is not installed: pip install jax"
 )
 ROOT = Path(__file__).parents[1]
-CLUSTERING = dict(y_information_weight=0.0, y_marginal_weight=10.0, consistency=5.0, strokes=0.5)
+CLUSTERING = dict(y_information_weight=0.0, y_marginal_weight=10.0)
+CLUSTERING |= dict(consistency=5.0, elastic=1.0, strokes=0.5)
 
 IN_JAX = """
 import json, sys

@@ -42,7 +42,7 @@ OF_SOME = {
     "y_prior": "reversed",
     "mixture_density": "naive",
 }
-OF_THE_LOSS = {"y_information_weight", "y_marginal_weight", "consistency", "strokes"}
+OF_THE_LOSS = {"y_information_weight", "y_marginal_weight", "consistency", "elastic", "strokes"}
 
 
 def test_every_option_that_is_of_some_models_is_known():

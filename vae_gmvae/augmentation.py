@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from vae_gmvae import devices
@@ -11,19 +12,32 @@ ROTATION = math.radians(12)  # each range is uniform around no movement
 LOG_SCALE = 0.1
 SHEAR = 0.3
 SHIFT = 2.5  # pixels
+BUMPS = 5  # of a smooth displacement, in each direction
+BUMP_WIDTH = 5.0  # pixels, a bump's standard deviation
 
 STROKE_LENGTH = 12.0  # pixels, at most
 STROKE_REACH = 8.0  # pixels from the image's middle to a stroke's, at most, in rows and in columns
 PEN = 1.8  # pixels from the middle of a stroke's line to where its ink ends
 
 
-def move(images, seed: keras.random.SeedGenerator):
+def move(images, seed: keras.random.SeedGenerator, elastic: float = 0.0):
     """Each image rotated, scaled, sheared and shifted a little of its own, [B, H, W, C].
 
     Bilinear; what comes from outside the image is 0.
+
+    Args:
+        images: [B, H, W, C].
+        seed: draws the movements.
+        elastic: the standard deviation, in pixels, of a smooth displacement in each direction, as
+            if the image were on rubber. Simard, Steinkraus and Platt 2003, section 2, who smooth
+            noise by a Gaussian filter.
     """
     _, height, width, channels = images.shape
-    rows, columns = _sources(ops.shape(images)[0], height, width, seed)  # [B, H * W] each
+    num = ops.shape(images)[0]
+    rows, columns = _sources(num, height, width, seed)  # [B, H * W] each
+    if elastic:
+        down, right = _smooth_fields(num, height, width, seed)
+        rows, columns = rows + elastic * down, columns + elastic * right
     flat = ops.reshape(images, (-1, height * width, channels))
     row, column = ops.floor(rows), ops.floor(columns)
     moved = 0.0
@@ -68,6 +82,23 @@ def _sources(num: int, height: int, width: int, seed):
     rows = (cos * row - sin * column) * ops.exp(LOG_SCALE * up) + SHIFT * down
     columns = (sin * row + cos * column) * ops.exp(LOG_SCALE * along) + SHIFT * right
     return rows + (height - 1) / 2, columns + (width - 1) / 2
+
+
+def _smooth_fields(num: int, height: int, width: int, seed):
+    """Two fields for each image, each pixel N(0, 1) and like its neighbours, [B, H * W] each."""
+    draw = devices.own_rows(
+        lambda rows: keras.random.normal((rows, 2, BUMPS**2), seed=seed), num
+    )  # heights of the bumps
+    bumps = np.einsum("ia,jb->abij", _bumps(height), _bumps(width))
+    fields = ops.matmul(draw, bumps.reshape(BUMPS**2, height * width).astype("float32"))
+    return fields[:, 0], fields[:, 1]
+
+
+def _bumps(size: int) -> np.ndarray:
+    """Gaussian bumps along a side, [size, BUMPS]; the squares at each pixel sum to 1."""
+    middles = np.linspace(0, size - 1, BUMPS)
+    values = np.exp(-(((np.arange(size)[:, None] - middles) / BUMP_WIDTH) ** 2) / 2)
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
 def _centred(height: int, width: int):

@@ -121,6 +121,9 @@ class Config:
         low=0.0, high=1e6, models=GMVAE_NAMES)
     consistency_warmup: int = _option(0, OBJECTIVE,
         "epochs over which that weight rises from 0", low=0, needs="consistency")
+    elastic: float = _option(0.0, OBJECTIVE,
+        "pixels by which those moved images are also bent as if on rubber (standard deviation)",
+        low=0.0, high=100.0, models=GMVAE_NAMES)
     strokes: float = _option(0.0, OBJECTIVE,
         "share of those moved images that get a short stroke of a pen", low=0.0, high=1.0,
         models=GMVAE_NAMES)
@@ -161,6 +164,11 @@ class Config:
             raise ValueError(
                 f"strokes is {self.strokes}, but consistency is 0: without it no image is moved, "
                 "and strokes are drawn into moved images only"
+            )
+        if self.elastic and not self.consistency:
+            raise ValueError(
+                f"elastic is {self.elastic}, but consistency is 0: without it no image is moved, "
+                "and moved images only are bent"
             )
         if weighted and (self.y_prior == "reversed" or self.min_information):
             raise ValueError(

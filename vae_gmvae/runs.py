@@ -31,6 +31,7 @@ EVALUATED = ("best", "weights")  # what metrics.json is of; a reference run has 
 FREE_TO_CHANGE = ("epochs", "patience", "save_step")  # when a run is continued
 SPLITS = ("train", "valid", "test")
 WEIGHTS = ("consistency", "strokes", "y_marginal_weight")  # free in a new leg, not to or from 0
+FREE_IN_A_LEG = ("cooldown", "elastic")  # to and from 0 as well: no state depends on them
 
 
 @dataclass
@@ -250,7 +251,7 @@ def check_same(config: Config, folder: Path, epochs: int | None = None):
     old, new = _newest_config(folder, before=epochs or math.inf), config.to_dict()
     trained, finished = max(map(_epochs_of, states(folder)), default=0), finished_epochs(folder)
     may_follow = epochs is None and 0 < finished >= trained
-    weights = ["cooldown", *(k for k in WEIGHTS if old[k] and new[k])] if may_follow else []
+    weights = [*FREE_IN_A_LEG, *(k for k in WEIGHTS if old[k] and new[k])] if may_follow else []
     free = {*FREE_TO_CHANGE, *weights}
     if Config.from_dict(old).data_name == config.data_name:
         free.add("dataset_name")  # own images, under another path; check_data compares them
@@ -266,7 +267,7 @@ def check_same(config: Config, folder: Path, epochs: int | None = None):
 def next_leg(folder: Path, config: Config, last: Leg, epochs_done: int) -> Leg:
     """The leg that trains a run finished after `epochs_done` further; notes what it changes."""
     old, new = _newest_config(folder, before=epochs_done), config.to_dict()
-    other_loss = any(old[k] != new[k] for k in WEIGHTS)
+    other_loss = any(old[k] != new[k] for k in (*WEIGHTS, "elastic"))
     info = storage.read_json(folder / "config.json", "config")
     first = Config.from_dict(info["config"]).to_dict()
     changes = {k: v for k, v in new.items() if v != first[k]}

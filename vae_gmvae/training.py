@@ -46,8 +46,8 @@ def train(
         folder: where to keep the run; None keeps nothing on disk.
         restore: go on from the newest state in `folder`. A run that was cut short is completed,
             bit for bit as if it had not been; a finished one is trained for config.epochs more,
-            with other weights of consistency, strokes and balance if `config` has them; then the
-            best weights are the best of these epochs.
+            with another cooldown, elastic or other weights of consistency, strokes and balance if
+            `config` has them; then the best weights are the best of these epochs.
         distribute: share every batch among all GPUs of this machine (or its CPU devices). It is
             no part of `config`: the objective stays that of one device, and the noise too, but
             for dense models on TensorFlow, whose noise XLA makes on one device.

@@ -113,7 +113,7 @@ class GMVAE(LatentVariableModel):
 
     def _unrest(self, x, y_logits):
         """KL(p(y|w,z) of x || p(y|w,z) of x moved a little), [B], in nats."""
-        moved = augmentation.move(x, self.movement_seed)
+        moved = augmentation.move(x, self.movement_seed, self.config.elastic)
         if self.config.strokes:
             moved = augmentation.add_strokes(moved, self.strokes, self.movement_seed)
         q = self.encode(moved, training=True)
