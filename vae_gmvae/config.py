@@ -160,16 +160,12 @@ class Config:
                 f"{self.model_name} has no p(y|w,z): y_information_weight, y_marginal_weight and "
                 f"consistency belong to {' and '.join(GMVAE_NAMES)}"
             )
-        if self.strokes and not self.consistency:
-            raise ValueError(
-                f"strokes is {self.strokes}, but consistency is 0: without it no image is moved, "
-                "and strokes are drawn into moved images only"
-            )
-        if self.elastic and not self.consistency:
-            raise ValueError(
-                f"elastic is {self.elastic}, but consistency is 0: without it no image is moved, "
-                "and moved images only are bent"
-            )
+        for name in ("elastic", "strokes"):
+            if getattr(self, name) and not self.consistency:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, but consistency is 0: without it no image "
+                    f"is moved, and {name} changes moved images only"
+                )
         if weighted and (self.y_prior == "reversed" or self.min_information):
             raise ValueError(
                 "y_information_weight and y_marginal_weight divide the forward y_prior: leave "
