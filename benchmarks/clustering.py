@@ -8,8 +8,9 @@ is computed again only --anew, a training that was cut short is completed. Label
 else. An experiment with several starts trains each for a few epochs and goes on with the one whose
 clusters say most about the validation images: the information I(x; y), for which no label is
 needed. One that is trained again raises the learning rate of the finished run once more, and lets
-it fall; one that has settled is asked for more consistency and less balance then. Both are scored
-with their last weights: the best validation ELBO may by chance be that of the end of the first leg.
+it fall; one that has settled is asked for more consistency and less balance then, and may be shown
+bent images. All are scored with their last weights: the best validation ELBO may by chance be that
+of the end of the first leg.
 
 Several processes may run at once, each with seeds of its own.
 """
@@ -55,14 +56,14 @@ LESS_MARGINAL = dict(y_marginal_weight=2.0)
 FEWER_STROKES = dict(strokes=0.1)
 SETTLED = AGAIN | MORE_CONSISTENT | LESS_MARGINAL
 UNEVEN = dict(y_marginal_weight=1.0)  # as in the ELBO: clusters of one size may not suit the data
-LARGE = dict(z_dim=40, hidden_dim=500, learning_rate=5e-4, epochs=60, cooldown=0)  # the densities'
-LARGE |= dict(strokes=0.5, strokes_warmup=15)
-BENT = UNEVEN | FEWER_STROKES | dict(elastic=1.0, consistency=20.0, epochs=120, cooldown=60)
 CONV = STROKES | UNEVEN | dict(filters=8, strokes_warmup=10, epochs=26, cooldown=0)
 CONV_AGAIN = FEWER_STROKES | UNEVEN | MORE_CONSISTENT | dict(epochs=32, cooldown=24)
 CONV_STARTS = dict(starts=4, start_epochs=4)  # an epoch costs what four dense ones do
 LONG = STROKES | UNEVEN | dict(epochs=30, cooldown=0)  # 32 filters: what seven dense ones do
 LONG_AGAIN = AGAIN | FEWER_STROKES | UNEVEN | dict(consistency=20.0)
+LARGE = dict(z_dim=40, hidden_dim=500, learning_rate=5e-4)  # as the densities have them
+LARGE |= dict(strokes=0.5, strokes_warmup=15, epochs=60, cooldown=0)
+BENT = LONG_AGAIN | dict(elastic=1.0, epochs=120, cooldown=60)
 PICTURED, PICTURES = "thesis/", 6  # experiments whose clusters are kept as pictures, so many each
 
 

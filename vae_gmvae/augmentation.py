@@ -85,10 +85,11 @@ def _sources(num: int, height: int, width: int, seed):
 
 
 def _smooth_fields(num: int, height: int, width: int, seed):
-    """Two fields for each image, each pixel N(0, 1) and like its neighbours, [B, H * W] each."""
-    draw = devices.own_rows(
-        lambda rows: keras.random.normal((rows, 2, BUMPS**2), seed=seed), num
-    )  # heights of the bumps
+    """Two sums of Gaussian bumps of random heights for each image, [B, H * W] each.
+
+    Each pixel's value is N(0, 1), and like its neighbours'.
+    """
+    draw = devices.own_rows(lambda rows: keras.random.normal((rows, 2, BUMPS**2), seed=seed), num)
     bumps = np.einsum("ia,jb->abij", _bumps(height), _bumps(width))
     fields = ops.matmul(draw, bumps.reshape(BUMPS**2, height * width).astype("float32"))
     return fields[:, 0], fields[:, 1]
