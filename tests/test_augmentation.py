@@ -5,16 +5,27 @@ import math
 import keras
 import numpy as np
 import pytest
+import toys
 from scipy import ndimage, spatial
 
 from vae_gmvae import augmentation
 
+TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 DRAWS = ("angle", "up", "along", "shear", "down", "right")
+
+
+@pytest.fixture(params=TOLERANCE)
+def dtype(request):
+    if request.param == "float32":
+        yield request.param
+    else:
+        with toys.float64():
+            yield request.param
 
 
 def moved(images, monkeypatch, **draw):
     """The images moved as `draw` says, each number in [-1, 1]; what it leaves out stays 0."""
-    row = np.array([[draw.get(name, 0.0) for name in DRAWS]] * len(images), "float32")
+    row = np.array([[draw.get(name, 0.0) for name in DRAWS]] * len(images), images.dtype)
     monkeypatch.setattr(keras.random, "uniform", lambda *shape, seed: row)
     return np.asarray(augmentation.move(images, seed=None))
 
@@ -37,8 +48,8 @@ def test_without_movement_an_image_stays(monkeypatch):
         dict(angle=0.3, up=-0.4, along=0.9, shear=-1.0, down=0.2, right=0.1),
     ],
 )
-def test_a_movement_is_the_affine_map_of_its_draw(draw, monkeypatch):
-    x = np.zeros((1, 28, 20, 2), "float32")
+def test_a_movement_is_the_affine_map_of_its_draw(draw, dtype, monkeypatch):
+    x = np.zeros((1, 28, 20, 2), dtype)
     x[:, 5:-5, 5:-5] = images((1, 18, 10, 2))  # what leaves the image is treated below
     angle = augmentation.ROTATION * draw.get("angle", 0)
     rotation = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
@@ -51,15 +62,17 @@ def test_a_movement_is_the_affine_map_of_its_draw(draw, monkeypatch):
     found = moved(x, monkeypatch, **draw)[0]
     for channel in range(2):
         expected = ndimage.affine_transform(x[0, :, :, channel], matrix, offset, order=1)
-        np.testing.assert_allclose(found[2:-2, 2:-2, channel], expected[2:-2, 2:-2], atol=1e-4)
+        np.testing.assert_allclose(
+            found[2:-2, 2:-2, channel], expected[2:-2, 2:-2], atol=TOLERANCE[dtype]
+        )
 
 
-def test_a_bent_image_is_read_where_the_bumps_push(monkeypatch):
+def test_a_bent_image_is_read_where_the_bumps_push(dtype, monkeypatch):
     """Bumps of known heights against their sum, pixel by pixel, and scipy's interpolation."""
-    heights = np.random.default_rng(1).normal(size=(1, 2, 25)).astype("float32")
-    monkeypatch.setattr(keras.random, "uniform", lambda *shape, seed: np.zeros((1, 6), "float32"))
+    heights = np.random.default_rng(1).normal(size=(1, 2, 25)).astype(dtype)
+    monkeypatch.setattr(keras.random, "uniform", lambda *shape, seed: np.zeros((1, 6), dtype))
     monkeypatch.setattr(keras.random, "normal", lambda *shape, seed: heights)
-    x = images((1, 28, 20, 1))
+    x = images((1, 28, 20, 1)).astype(dtype)
     found = np.asarray(augmentation.move(x, seed=None, elastic=1.5))[0, :, :, 0]
     middles = [(r, c) for r in np.linspace(0, 27, 5) for c in np.linspace(0, 19, 5)]
     places = np.argwhere(np.ones((28, 20)))
@@ -70,7 +83,7 @@ def test_a_bent_image_is_read_where_the_bumps_push(monkeypatch):
     expected = ndimage.map_coordinates(x[0, :, :, 0], sources.T, order=1).reshape(28, 20)
     inside = ((sources >= 0) & (sources <= (27, 19))).all(axis=1).reshape(28, 20)
     assert 0.8 < inside.mean() and np.abs(found - x[0, :, :, 0]).max() > 0.3
-    np.testing.assert_allclose(found[inside], expected[inside], atol=1e-4)
+    np.testing.assert_allclose(found[inside], expected[inside], atol=TOLERANCE[dtype])
 
 
 def test_elastic_is_the_standard_deviation_of_a_smooth_displacement():

@@ -91,7 +91,7 @@ def _smooth_fields(num: int, height: int, width: int, seed):
     """
     draw = devices.own_rows(lambda rows: keras.random.normal((rows, 2, BUMPS**2), seed=seed), num)
     bumps = np.einsum("ia,jb->abij", _bumps(height), _bumps(width))
-    fields = ops.matmul(draw, bumps.reshape(BUMPS**2, height * width).astype("float32"))
+    fields = ops.matmul(draw, bumps.reshape(BUMPS**2, height * width).astype(keras.config.floatx()))
     return fields[:, 0], fields[:, 1]
 
 
@@ -105,8 +105,8 @@ def _bumps(size: int) -> np.ndarray:
 def _centred(height: int, width: int):
     """Row and column of each pixel, counted from the image's middle, [1, H * W] each."""
     row, column = ops.meshgrid(
-        ops.arange(height, dtype="float32") - (height - 1) / 2,
-        ops.arange(width, dtype="float32") - (width - 1) / 2,
+        ops.arange(height, dtype=keras.config.floatx()) - (height - 1) / 2,
+        ops.arange(width, dtype=keras.config.floatx()) - (width - 1) / 2,
         indexing="ij",
     )
     return ops.reshape(row, (1, -1)), ops.reshape(column, (1, -1))
