@@ -108,6 +108,18 @@ def test_names_and_meanings_become_a_list(docstrings):
     ]
 
 
+def test_an_indented_paragraph_keeps_its_columns(docstrings):
+    lines = ["Summary.", "", "    a.npz, b.npz    of *both*,", "                    --kept", "", "Text."]
+    text = read_by_docutils(docstrings.as_restructured_text(lines))
+    assert text == "Summary.\n\na.npz, b.npz    of *both*,\n                --kept\n\nText."
+
+
+def test_a_factory_does_not_hide_the_types_of_a_signature(docstrings):
+    text = "(a: dict[str, list] = <factory>, b: int = 0)"
+    shown = docstrings.process_signature(None, "class", "Run", dict, None, text, None)
+    assert shown == ("(a: dict[str, list] = ..., b: int = 0)", None)
+
+
 def test_sections_are_left_to_napoleon(docstrings):
     lines = ["Summary.", "", "Raises:", "    ValueError: a bad value."]
     assert docstrings.as_restructured_text(lines) == lines

@@ -21,6 +21,7 @@ PAGES = sorted(
     if BOOK / "_static" not in path.parents  # templates of the theme, not pages
 )
 WIDTHS = {"desktop": 1280, "phone": 390}
+NARROWER = (1100, 320)  # a tablet on its side; a desktop's screen at four times its size
 PAPER = {"width": 718, "height": 1047}  # A4 with margins of a centimetre
 
 pytestmark = [
@@ -44,6 +45,15 @@ CUT = """() => [...document.querySelectorAll('article :is(pre, div, table)')]
   .filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth
     && getComputedStyle(e).overflowX !== 'visible')
   .map(e => e.textContent.slice(0, 120))"""
+# Headings whose link would stick out of the page, were their line full.
+NO_ROOM = """() => [...document.querySelectorAll('article :is(h1, h2, h3, h4) > .headerlink')]
+  .filter(e => {
+    const heading = e.parentElement.getBoundingClientRect().right;
+    const free = parseFloat(getComputedStyle(e.parentElement).paddingRight);
+    const link = e.offsetWidth && e.offsetWidth + parseFloat(getComputedStyle(e).marginLeft);
+    return heading - free + link > document.documentElement.clientWidth;
+  })
+  .map(e => e.parentElement.textContent)"""
 UNRENDERED = """() => [...document.querySelectorAll('.math')]
   .filter(e => !e.querySelector('mjx-container') || e.querySelector('[data-mjx-error]'))
   .map(e => e.textContent.slice(0, 120))"""
@@ -117,8 +127,10 @@ def test_page(path, context, address):
         visit.page.set_viewport_size(PAPER)
         assert visit.page.evaluate(CUT) == []  # paper has no scroll bars
         visit.page.emulate_media(media="screen")
-        visit.page.set_viewport_size({"width": 1100, "height": 800})  # a tablet, on its side
-        assert visit.page.evaluate(OVERFLOW) <= 0
+        for width in NARROWER:
+            visit.page.set_viewport_size({"width": width, "height": 800})
+            assert visit.page.evaluate(OVERFLOW) <= 0, width
+            assert visit.page.evaluate(NO_ROOM) == [], width
 
 
 def test_mathematics_is_rendered(context, address):

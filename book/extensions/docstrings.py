@@ -1,8 +1,8 @@
 """Sphinx extension: the package's docstrings, which are plain text with `code` in backticks.
 
 reStructuredText would read a bar or a star in them as markup: q(z|x) || p(z), 5 * tanh. Here code
-becomes a literal, a paragraph of names and their meanings becomes a list, and everything else is
-escaped; napoleon then lays out Args and Raises.
+becomes a literal, a paragraph of names and their meanings becomes a list, an indented one keeps its
+columns, and everything else is escaped; napoleon then lays out Args and Raises.
 """
 
 import re
@@ -69,11 +69,18 @@ def paragraph_as_text(lines: list[str]) -> list[str]:
 
 def as_restructured_text(docstring: list[str]) -> list[str]:
     """A docstring, its common indentation already removed, as reStructuredText."""
-    text = []
+    text, in_section = [], False
     for blank, group in groupby(docstring, key=lambda line: not line.strip()):
         lines = list(group)
-        summary = not text  # a sentence, whatever it looks like
-        text += lines if blank else map(escaped, lines) if summary else paragraph_as_text(lines)
+        in_section = in_section or bool(SECTION.fullmatch(lines[0]))
+        if blank:
+            text += lines
+        elif not text:  # the summary is a sentence, whatever it looks like
+            text += map(escaped, lines)
+        elif all(line.startswith(" ") for line in lines) and not in_section:
+            text += [".. code-block:: text", "", *lines]
+        else:
+            text += paragraph_as_text(lines)
     return text
 
 
@@ -84,10 +91,13 @@ def process_docstring(app, what, name, obj, options, lines):
 
 
 def process_signature(app, what, name, obj, options, text, returned):
-    """The signature of a class whose base is mocked is that of its own `__init__`."""
+    """The signature of a class whose base is mocked is that of its own `__init__`.
+
+    Sphinx cannot read the default that Python shows for a dataclass's field with a factory.
+    """
     if what == "class" and getattr(obj, "__sphinx_mock__", False):
         text = stringify_signature(signature(obj.__init__, bound_method=True))
-    return text, returned
+    return text and text.replace("<factory>", "..."), returned
 
 
 def setup(app):
