@@ -1,6 +1,6 @@
 """The contenders of training_speed.py: each trains the same VAE, an epoch at a time.
 
-TensorFlow and PyTorch are imported by the contender that needs them, each in its own process.
+TensorFlow, JAX and PyTorch are imported by the contender that needs them, each in its own process.
 """
 
 import math
@@ -95,6 +95,31 @@ def _epoch_clock():
     return EpochClock()
 
 
+class PackageOnJax(Package):
+    """The package where Keras runs on JAX."""
+
+    def loss(self, images, eps) -> tuple[float, float]:
+        """As KerasFit.loss."""
+        import jax
+        import keras
+
+        from vae_gmvae.models import Latents
+
+        variables = self.model.trainable_variables
+
+        def loss(values):
+            with keras.StatelessScope(state_mapping=zip(variables, values)):
+                terms = self.model.elbo_terms(images, Latents(eps))
+                return self.model.compute_loss(y_pred=terms, training=False)
+
+        found, gradients = jax.value_and_grad(loss)([one.value for one in variables])
+        norm = math.sqrt(sum(float((part**2).sum()) for part in gradients))
+        return float(found), norm
+
+    def threads(self) -> int:
+        return os.cpu_count()  # JAX has no option for it
+
+
 class PyTorchLoop:
     """An eager loop: shuffle, slice a batch, loss, backward, Adam."""
 
@@ -148,8 +173,9 @@ def load(source: dict) -> Dataset:
     return load_dataset(source["dataset_name"], source["data_dir"])
 
 
-def serve(pipe, contender: type, config: Config, source: dict):
+def serve(pipe, contender: type, backend: str, config: Config, source: dict):
     """Builds a contender and answers (method, arguments) with the result until None."""
+    os.environ["KERAS_BACKEND"] = backend  # Keras reads it when it is imported, which it is not yet
     contender = contender(config, load(source).train.x[: config.subset or None])
     for method, arguments in iter(pipe.recv, None):
         pipe.send(getattr(contender, method)(*arguments))

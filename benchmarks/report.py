@@ -41,7 +41,7 @@ def _machine_line(processor, cores, versions, **others) -> str:
 
 def machine() -> dict:
     """Processor, cores and versions: what the figures depend on."""
-    packages = ("tensorflow", "keras", "torch", "numpy")
+    packages = ("tensorflow", "jax", "keras", "torch", "numpy")
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""Seconds per training epoch: this package, plain Keras `fit`, a plain PyTorch eager loop.
+"""Seconds per training epoch: this package on both backends, plain Keras `fit`, a PyTorch loop.
 
     python benchmarks/training_speed.py --data_dir DIR
 
@@ -19,7 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 import report
-from contenders import KerasFit, Package, PyTorchLoop, load, serve, train_and_measure
+from contenders import (
+    KerasFit,
+    Package,
+    PackageOnJax,
+    PyTorchLoop,
+    load,
+    serve,
+    train_and_measure,
+)
 
 from vae_gmvae.config import Config, preset
 
@@ -38,21 +46,24 @@ class Contender(NamedTuple):
     kind: type
     same: float = 1e-4
     precision: str = "float32"
+    backend: str = "tensorflow"  # of Keras
 
 
-OURS, BFLOAT16 = "package", "package, bfloat16"
+OURS, ON_JAX, BFLOAT16 = "package", "package, JAX", "package, bfloat16"
 CONTENDERS = {
     OURS: Contender(Package),
+    ON_JAX: Contender(PackageOnJax, backend="jax"),
     "Keras fit": Contender(KerasFit),
     "PyTorch eager": Contender(PyTorchLoop),
     BFLOAT16: Contender(Package, same=2e-2, precision="bfloat16"),
 }
 OTHERS = ("Keras fit", "PyTorch eager")
+OPTIONAL = {ON_JAX: "jax", "PyTorch eager": "torch"}  # contender: the package it needs
 
 
 def contenders_for(network: str) -> list[str]:
-    """Who takes part: PyTorch where it is installed, bfloat16 where there are convolutions."""
-    absent = set() if report.version("torch") else {"PyTorch eager"}
+    """Who takes part: who is installed, and bfloat16 where there are convolutions."""
+    absent = {name for name, package in OPTIONAL.items() if not report.version(package)}
     absent |= set() if NETWORKS[network].is_convolutional else {BFLOAT16}
     return [name for name in CONTENDERS if name not in absent]
 
@@ -64,7 +75,7 @@ class Worker:
         self.name, self.contender = name, CONTENDERS[name]
         self.pipe, theirs = PROCESSES.Pipe()
         config = config.replace(precision=self.contender.precision)
-        arguments = (theirs, self.contender.kind, config, source)
+        arguments = (theirs, self.contender.kind, self.contender.backend, config, source)
         self.process = PROCESSES.Process(target=serve, args=arguments)
         self.process.start()
         theirs.close()
@@ -174,8 +185,9 @@ def main(arguments=None):
     source = {"dataset_name": options.dataset_name, "data_dir": options.data_dir}
     images = options.images or len(load(source).train)
     results = {"machine": report.machine(), "images": images, "comparisons": []}
-    if not results["machine"]["versions"]["torch"]:
-        print("PyTorch is not installed and is left out: pip install torch")
+    for name, package in OPTIONAL.items():
+        if not results["machine"]["versions"][package]:
+            print(f"{name!r} is left out: pip install {package}")
     for network in options.networks:
         for batch_size in options.batch_sizes:
             config = NETWORKS[network].replace(batch_size=batch_size, subset=options.images)

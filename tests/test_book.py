@@ -109,9 +109,10 @@ def test_names_and_meanings_become_a_list(docstrings):
 
 
 def test_an_indented_paragraph_keeps_its_columns(docstrings):
-    lines = ["Summary.", "", "    a.npz, b.npz    of *both*,", "                    --kept", "", "Text."]
+    columns = ["a.npz, b.npz    of *both*,", "                --kept"]
+    lines = ["Summary.", "", *(f"    {line}" for line in columns), "", "Text."]
     text = read_by_docutils(docstrings.as_restructured_text(lines))
-    assert text == "Summary.\n\na.npz, b.npz    of *both*,\n                --kept\n\nText."
+    assert text == "\n\n".join(["Summary.", "\n".join(columns), "Text."])
 
 
 def test_a_factory_does_not_hide_the_types_of_a_signature(docstrings):
