@@ -23,6 +23,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 class KerasFit:
     """Keras with default settings: `compile` with Adam, `fit` on the array."""
 
+    backend = "tensorflow"  # of Keras
+
     def __init__(self, config, images):
         import keras
 
@@ -97,6 +99,8 @@ def _epoch_clock():
 
 class PackageOnJax(Package):
     """The package where Keras runs on JAX."""
+
+    backend = "jax"
 
     def loss(self, images, eps) -> tuple[float, float]:
         """As KerasFit.loss."""
@@ -173,9 +177,10 @@ def load(source: dict) -> Dataset:
     return load_dataset(source["dataset_name"], source["data_dir"])
 
 
-def serve(pipe, contender: type, backend: str, config: Config, source: dict):
+def serve(pipe, contender: type, config: Config, source: dict):
     """Builds a contender and answers (method, arguments) with the result until None."""
-    os.environ["KERAS_BACKEND"] = backend  # Keras reads it when it is imported, which it is not yet
+    if issubclass(contender, KerasFit):  # Keras reads it when it is imported, which it is not yet
+        os.environ["KERAS_BACKEND"] = contender.backend
     contender = contender(config, load(source).train.x[: config.subset or None])
     for method, arguments in iter(pipe.recv, None):
         pipe.send(getattr(contender, method)(*arguments))

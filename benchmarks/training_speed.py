@@ -46,13 +46,12 @@ class Contender(NamedTuple):
     kind: type
     same: float = 1e-4
     precision: str = "float32"
-    backend: str = "tensorflow"  # of Keras
 
 
 OURS, ON_JAX, BFLOAT16 = "package", "package, JAX", "package, bfloat16"
 CONTENDERS = {
     OURS: Contender(Package),
-    ON_JAX: Contender(PackageOnJax, backend="jax"),
+    ON_JAX: Contender(PackageOnJax),
     "Keras fit": Contender(KerasFit),
     "PyTorch eager": Contender(PyTorchLoop),
     BFLOAT16: Contender(Package, same=2e-2, precision="bfloat16"),
@@ -75,7 +74,7 @@ class Worker:
         self.name, self.contender = name, CONTENDERS[name]
         self.pipe, theirs = PROCESSES.Pipe()
         config = config.replace(precision=self.contender.precision)
-        arguments = (theirs, self.contender.kind, self.contender.backend, config, source)
+        arguments = (theirs, self.contender.kind, config, source)
         self.process = PROCESSES.Process(target=serve, args=arguments)
         self.process.start()
         theirs.close()
